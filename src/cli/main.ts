@@ -1,0 +1,50 @@
+/** The command line: finds the verb, loads its file, and turns what it throws into one sentence and an exit code. */
+import { EXIT } from './exit-codes.ts';
+import { explain, type VerbModule } from './verb.ts';
+
+interface VerbEntry {
+  readonly summary: string;
+  readonly load: () => Promise<VerbModule>;
+}
+
+/** Every verb, in the order that help shows. */
+const VERBS: Readonly<Record<string, VerbEntry>> = {
+  version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
+};
+
+const [name, ...rest] = process.argv.slice(2);
+if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+  const asked = rest[0];
+  if (name === 'help' && asked !== undefined) await run(asked, ['--help']);
+  else process.stdout.write(overview());
+} else if (name === '--version' || name === '-V') await run('version', rest);
+else await run(name, rest);
+
+async function run(verbName: string, args: string[]): Promise<void> {
+  const entry = Object.hasOwn(VERBS, verbName) ? VERBS[verbName] : undefined;
+  if (entry === undefined) {
+    process.stderr.write(`omni: there is no verb '${verbName}'. ${nearest(verbName)}'omni help' lists them.\n`);
+    process.exitCode = EXIT.usage;
+    return;
+  }
+  try {
+    const command = (await entry.load()).command();
+    command.name(`omni ${verbName}`);
+    await command.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    const { text, exitCode } = explain(error);
+    if (text !== '') process.stderr.write(`${text}\n`);
+    process.exitCode = exitCode;
+  }
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(VERBS).map((v) => v.length));
+  const lines = Object.entries(VERBS).map(([verbName, { summary }]) => `  ${verbName.padEnd(width)}  ${summary}`);
+  return `omni: a spacecraft as an ordinary host on the Internet, on one Linux machine\n\nUsage: omni VERB [options]     omni VERB --help shows its options and examples\n\n${lines.join('\n')}\n`;
+}
+
+function nearest(word: string): string {
+  const candidates = Object.keys(VERBS).filter((v) => v.startsWith(word) || word.startsWith(v));
+  return candidates.length > 0 ? `Did you mean '${candidates[0]}'? ` : '';
+}
