@@ -5,5 +5,6 @@ export * from './octets.ts';
 export * from './packet.ts';
 export * from './random.ts';
 export * from './result.ts';
+export * from './tap.ts';
 export * from './time.ts';
 export * from './timer-table.ts';
