@@ -13,6 +13,16 @@ export const HEADROOM_OCTETS = 64;
 /** Room behind: an FCS-32 and slack for word-wise reads. */
 export const TAILROOM_OCTETS = 16;
 
+/** What the receiver made of a frame that the line did not carry intact. */
+export interface FrameDamage {
+  /** Why it is lost; `altered`: it passed the FCS with other octets; `spurious`: no such frame was sent. */
+  readonly outcome: 'fcs' | 'abort' | 'runt' | 'giant' | 'unaligned' | 'los' | 'altered' | 'spurious';
+  /** What the deframer saw, header to FCS, perhaps of several frames together; empty when nothing. */
+  readonly octets: Uint8Array;
+  /** Bit errors, counted in stuffed bits from the first bit of the frame. */
+  readonly flippedBits: readonly number[];
+}
+
 export class PacketBuffer {
   /** The arena that every packet of the pool lies in. */
   readonly arena: Uint8Array;
@@ -26,6 +36,10 @@ export class PacketBuffer {
   enteredAt = 0 as Instant;
   /** When it was put into the output queue it is in or was last in. */
   queuedAt = 0 as Instant;
+  /** When its frame's last bit reaches the far end of the line it is on. */
+  arrivesAt = 0 as Instant;
+  /** What the line did to its frame; undefined while nothing. */
+  damage: FrameDamage | undefined = undefined;
   /** The class of service the router put it in. */
   trafficClass = 0;
   /** Interface it came in by, as the router numbers them; −1 when the node itself made it. */
@@ -89,6 +103,7 @@ export class PacketPool {
     packet.trafficClass = 0;
     packet.ingress = -1;
     packet.next = undefined;
+    packet.damage = undefined;
     packet.inUse = true;
     return packet;
   }
