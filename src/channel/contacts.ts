@@ -1,5 +1,5 @@
 /** When a direction of a link has a carrier. Contacts are half-open intervals [aos, los) since the link's start. */
-import { invariant, type Instant, NEVER } from '../core/index.ts';
+import { type Instant, invariant, NEVER } from '../core/index.ts';
 
 export interface Carrier {
   isUp(time: Instant): boolean;
@@ -46,7 +46,8 @@ export class ContactList implements Carrier {
     if (contact !== undefined) {
       if (contact.aos > phase) return (cycle + contact.aos) as Instant;
       // A contact that runs up to the period's end and goes on at its beginning does not change there.
-      if (contact.los === this.#period && this.#contacts[0]!.aos === 0) return (cycle + this.#period + this.#contacts[0]!.los) as Instant;
+      if (contact.los === this.#period && this.#contacts[0]!.aos === 0)
+        return (cycle + this.#period + this.#contacts[0]!.los) as Instant;
       return (cycle + contact.los) as Instant;
     }
     if (this.#period === Number.POSITIVE_INFINITY) return NEVER;

@@ -27,7 +27,11 @@ export type NoiseConfig =
       readonly goodBer: number;
       readonly badBer: number;
     }
-  | { readonly kind: 'recorded'; /** Rising bit indices. */ readonly positions: readonly number[]; /** 0: once only. */ readonly periodBits: number };
+  | {
+      readonly kind: 'recorded' /** Rising bit indices. */;
+      readonly positions: readonly number[] /** 0: once only. */;
+      readonly periodBits: number;
+    };
 
 export const NO_NOISE: NoiseConfig = { kind: 'independent', ber: 0 };
 

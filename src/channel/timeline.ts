@@ -2,7 +2,7 @@
  * A setting over time: a constant, steps at given times, or steps that repeat. Times count from the link's start.
  * The value of a step holds from its time until the next step's. Steps are in rising order and the first is at 0.
  */
-import { invariant, type Instant, NEVER } from '../core/index.ts';
+import { type Instant, invariant, NEVER } from '../core/index.ts';
 
 export interface Step<Value> {
   readonly at: Instant;

@@ -1,0 +1,556 @@
+/**
+ * One direction of a space link: a synchronous serial line with rate, propagation delay, jitter, bit errors and contacts.
+ *
+ * Standards: RFC 1662 section 5 (bit-synchronous framing: flags fill the line between frames, a flag may be shared), through
+ * src/hdlc. The transmitter is clocked: it takes the next packet from its source when the last frame's closing flag is out,
+ * and a frame begins on the eight-bit grid of the fill. Times are computed from the bit clock, never from when the driver
+ * happened to call, so a late call delays nothing but itself.
+ *
+ * Owner's view: `kick` when the source has something new; `handleTimeout` at `nextDeadline`; then drain `pollDelivered`.
+ * A packet that is on the line belongs to the line; a delivered one to the caller; a lost one goes back to the pool.
+ */
+import {
+  Counters,
+  type Duration,
+  type FrameDamage,
+  type Instant,
+  type LinkDirection,
+  type LinkTap,
+  NEVER,
+  type PacketBuffer,
+  type PacketPool,
+  type PacketSource,
+  Rng,
+} from '../core/index.ts';
+import {
+  countInsertedZeros,
+  type DeframedFrame,
+  type Encapsulation,
+  fcsOctets,
+  parsedPayloadOffset,
+  writeFcs,
+} from '../hdlc/index.ts';
+import { BitClock } from './bit-clock.ts';
+import type { Carrier } from './contacts.ts';
+import { ErrorSource } from './error-source.ts';
+import type { LineCode } from './line-coding.ts';
+import type { NoiseConfig } from './noise.ts';
+import { EagerReceiver, FLAG_BITS, LazyReceiver, type Receiver } from './receiver.ts';
+import { Timeline } from './timeline.ts';
+
+/** Something that has a value at every instant, e.g. a `Timeline`, or a slant range. */
+export interface Varying<Value> {
+  at(time: Instant): Value;
+}
+
+export interface LineSettings {
+  /** bit/s on the wire, every stuffed bit, flag and FCS included. */
+  readonly rate: Timeline<number>;
+  /** Propagation delay for a bit sent at that time, nanoseconds. */
+  readonly delay: Varying<number>;
+  /** Extra delay of a frame, uniform from 0 to this, nanoseconds; never reorders. */
+  readonly jitter: Varying<number>;
+  readonly noise: Timeline<NoiseConfig>;
+}
+
+export interface LineOptions {
+  readonly name: string;
+  /** The data plane's indices of the link and the direction, for the tap. */
+  readonly link: number;
+  readonly direction: LinkDirection;
+  readonly seed: number | string;
+  readonly settings: LineSettings;
+  readonly carrier: Carrier;
+  /** Whether bits under way at loss of signal still arrive. */
+  readonly inFlightAtLos: 'arrive' | 'cut';
+  readonly encapsulation: Encapsulation;
+  readonly fcs: 16 | 32;
+  readonly lineCoding: readonly LineCode[];
+  /** Flags between frames sent back to back: 1 when the closing flag of one is the opening flag of the next. */
+  readonly flagsBetweenFrames: number;
+  readonly maximumFrameOctets: number;
+  readonly pool: PacketPool;
+  readonly source: PacketSource;
+  readonly tap?: LinkTap | undefined;
+  /** Make every bit (slow); the reference for tests. */
+  readonly eager?: boolean;
+}
+
+export type LineChange = Partial<{ rateBitPerSecond: number; delay: Duration; jitter: Duration; noise: NoiseConfig }>;
+
+interface Transmission {
+  readonly packet: PacketBuffer;
+  readonly frameStart: number;
+  readonly frameEnd: number;
+  readonly firstBit: number;
+  readonly stuffedBits: number;
+  /** One past the closing flag. */
+  readonly endBit: number;
+}
+
+/** A frame that noise touched, or that stands behind a damaged flag: what came of it is not known yet. */
+interface Undecided extends Transmission {
+  damage: FrameDamage | undefined;
+}
+
+export class Line {
+  readonly name: string;
+  readonly counters = new Counters();
+  readonly #options: LineOptions;
+  readonly #clock: BitClock;
+  readonly #errors: ErrorSource;
+  readonly #receiver: Receiver;
+  readonly #jitterRng: Rng;
+  #settings: LineSettings;
+  #time = 0 as Instant;
+  #carrier: boolean;
+  /** The receiver knows all bits below this one. */
+  #toldTo = 0;
+  /** Where the next frame may begin at the earliest; later starts are multiples of a flag away. */
+  #grid: number;
+  #sending: Transmission | undefined;
+  #undecided: Undecided[] = [];
+  #inFlightHead: PacketBuffer | undefined;
+  #inFlightTail: PacketBuffer | undefined;
+  #inFlight = 0;
+  #lastArrival = 0 as Instant;
+  readonly #delivered: PacketBuffer[] = [];
+  #deliveredNext = 0;
+  // The hot path's counters; `snapshot` gives them names.
+  #packetsIn = 0;
+  #packetsOut = 0;
+  #octetsIn = 0;
+  #octetsOut = 0;
+  #bitsSent = 0;
+  #frameOctets = 0;
+  #lost = 0;
+
+  constructor(options: LineOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#settings = options.settings;
+    const start = 0 as Instant;
+    this.#clock = new BitClock(options.settings.rate.at(start));
+    this.#errors = new ErrorSource(options.settings.noise.at(start), options.seed, options.name);
+    this.#jitterRng = new Rng(options.seed, `${options.name}/jitter`);
+    const Kind = options.eager === true ? EagerReceiver : LazyReceiver;
+    this.#receiver = new Kind({
+      errors: this.#errors,
+      lineCoding: options.lineCoding,
+      fcs: options.fcs,
+      maximumFrameOctets: options.maximumFrameOctets,
+    });
+    this.#carrier = options.carrier.isUp(start);
+    this.#grid = this.#firstGrid(0);
+  }
+
+  get isUp(): boolean {
+    return this.#carrier;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight + this.#undecided.length + (this.#sending === undefined ? 0 : 1);
+  }
+
+  get rateBitPerSecond(): number {
+    return this.#clock.rateBitPerSecond;
+  }
+
+  /** The source may have something to send. */
+  kick(now: Instant): void {
+    if (this.#sending === undefined && this.#carrier) this.handleTimeout(now);
+  }
+
+  handleTimeout(now: Instant): void {
+    this.#advance(now);
+    this.#arrive(now);
+  }
+
+  pollDelivered(): PacketBuffer | undefined {
+    if (this.#deliveredNext === this.#delivered.length) {
+      this.#delivered.length = 0;
+      this.#deliveredNext = 0;
+      return undefined;
+    }
+    return this.#delivered[this.#deliveredNext++];
+  }
+
+  nextDeadline(): Instant {
+    let next = Math.min(this.#nextSettingChange(), this.#options.carrier.nextChange(this.#time));
+    if (this.#sending !== undefined) next = Math.min(next, this.#clock.timeOf(this.#sending.endBit));
+    else if (this.#carrier) {
+      next = Math.min(next, this.#options.source.nextReadyAt(this.#time));
+      if (this.#undecided.length > 0) next = Math.min(next, this.#clock.timeOf(this.#toldTo + FLAG_BITS));
+    }
+    if (this.#inFlightHead !== undefined) next = Math.min(next, this.#inFlightHead.arrivesAt);
+    return next as Instant;
+  }
+
+  /** A live change: from now on the setting is this constant; the others stay as they are. */
+  set(change: LineChange, now: Instant): void {
+    this.#advance(now);
+    const settings = { ...this.#settings };
+    if (change.rateBitPerSecond !== undefined) {
+      settings.rate = Timeline.constant(change.rateBitPerSecond);
+      this.#clock.setRate(change.rateBitPerSecond, now);
+    }
+    if (change.delay !== undefined) settings.delay = Timeline.constant<number>(change.delay);
+    if (change.jitter !== undefined) settings.jitter = Timeline.constant<number>(change.jitter);
+    if (change.noise !== undefined) {
+      settings.noise = Timeline.constant(change.noise);
+      this.#changeNoise(change.noise, now);
+    }
+    this.#settings = settings;
+  }
+
+  /** Counters and state as of `now`; errors in the fill up to now are counted. */
+  snapshot(now: Instant): Record<string, number> {
+    this.#advance(now);
+    this.#tellFill(this.#clock.bitAt(now));
+    const deframer = this.#receiver.counters;
+    return {
+      packetsIn: this.#packetsIn,
+      octetsIn: this.#octetsIn,
+      packetsOut: this.#packetsOut,
+      octetsOut: this.#octetsOut,
+      packetsInFlight: this.inFlight,
+      packetsLost: this.#lost,
+      frameOctetsSent: this.#frameOctets,
+      bitsSent: this.#bitsSent,
+      bitErrors: this.#receiver.flippedBits,
+      framesGood: deframer.goodFrames,
+      framesFcsError: deframer.fcsErrors,
+      framesAborted: deframer.aborts,
+      framesRunt: deframer.runts,
+      framesGiant: deframer.giants,
+      framesUnaligned: deframer.unaligned,
+      ...this.counters.snapshot(),
+    };
+  }
+
+  /** The present values of the settings, for status. */
+  current(now: Instant): { rateBitPerSecond: number; delay: number; jitter: number; noise: NoiseConfig; up: boolean } {
+    return {
+      rateBitPerSecond: this.#clock.rateBitPerSecond,
+      delay: this.#settings.delay.at(now),
+      jitter: this.#settings.jitter.at(now),
+      noise: this.#errors.config,
+      up: this.#carrier,
+    };
+  }
+
+  /** Does what is due up to `now`, in the order in which it was due. */
+  #advance(now: Instant): void {
+    for (;;) {
+      if (this.#sending === undefined && this.#carrier) this.#startFrame(now);
+      let at: number = this.#nextSettingChange();
+      let what: 'setting' | 'carrier' | 'sent' | 'flag' = 'setting';
+      const carrierChange = this.#options.carrier.nextChange(this.#time);
+      if (carrierChange < at) {
+        at = carrierChange;
+        what = 'carrier';
+      }
+      if (this.#sending !== undefined) {
+        const sent = this.#clock.timeOf(this.#sending.endBit);
+        if (sent <= at) {
+          at = sent;
+          what = 'sent';
+        }
+      } else if (this.#carrier && this.#undecided.length > 0) {
+        const flag = this.#clock.timeOf(this.#toldTo + FLAG_BITS);
+        if (flag <= at) {
+          at = flag;
+          what = 'flag';
+        }
+      }
+      if (at > now) break;
+      if (what === 'setting') this.#changeSettings(at as Instant);
+      else if (what === 'carrier') this.#changeCarrier(at as Instant);
+      else if (what === 'sent') this.#finishFrame();
+      else this.#tellFill(this.#toldTo + FLAG_BITS);
+      if (at > this.#time) this.#time = at as Instant;
+    }
+    if (now > this.#time) this.#time = now;
+  }
+
+  #startFrame(now: Instant): void {
+    const packet = this.#options.source.dequeue(now);
+    if (packet === undefined) return;
+    const { encapsulation, fcs } = this.#options;
+    const octets = packet.arena;
+    const frameStart = packet.start - encapsulation.headerOctets;
+    encapsulation.writeHeader(octets, frameStart, octets[packet.start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
+    const frameEnd = writeFcs(fcs, octets, frameStart, packet.end);
+    const stuffedBits = (frameEnd - frameStart) * 8 + countInsertedZeros(octets, frameStart, frameEnd);
+    const firstBit = this.#nextStart(packet.queuedAt);
+    this.#tellFill(firstBit);
+    this.#sending = { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit: firstBit + stuffedBits + FLAG_BITS };
+    this.#packetsIn++;
+    this.#octetsIn += packet.length;
+    const tap = this.#options.tap;
+    if (tap !== undefined) {
+      const startsAt = this.#clock.timeOf(firstBit);
+      const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
+      const { link, direction } = this.#options;
+      tap.frameSent(link, direction, octets, frameStart, frameEnd, packet.id, firstBit, firstBit + stuffedBits, startsAt, endsAt);
+    }
+  }
+
+  #nextStart(readyAt: Instant): number {
+    const ready = this.#clock.bitAt(readyAt);
+    if (ready <= this.#grid) return this.#grid;
+    return this.#grid + Math.ceil((ready - this.#grid) / FLAG_BITS) * FLAG_BITS;
+  }
+
+  #finishFrame(): void {
+    const sent = this.#sending!;
+    this.#sending = undefined;
+    this.#toldTo = sent.endBit;
+    this.#grid = sent.endBit + FLAG_BITS * (this.#options.flagsBetweenFrames - 1);
+    this.#bitsSent += sent.stuffedBits + FLAG_BITS;
+    this.#frameOctets += sent.frameEnd - sent.frameStart;
+    const { packet } = sent;
+    if (this.#receiver.frame(packet.arena, sent.frameStart, sent.frameEnd, sent.firstBit, sent.stuffedBits)) {
+      this.#launch(packet, sent.endBit);
+      return;
+    }
+    this.#undecided.push({ ...sent, damage: undefined });
+    this.#decide();
+  }
+
+  /** Tells the receiver of whole flags up to at most bit `to`. */
+  #tellFill(to: number): void {
+    if (!this.#carrier || this.#sending !== undefined) return;
+    const flags = Math.floor((to - this.#toldTo) / FLAG_BITS);
+    if (flags <= 0) return;
+    this.#receiver.fill(this.#toldTo, this.#toldTo + flags * FLAG_BITS);
+    this.#toldTo += flags * FLAG_BITS;
+    this.#decide();
+  }
+
+  /** Takes the receiver's events and settles the frames whose fate they tell. */
+  #decide(): void {
+    for (let event = this.#receiver.pollFrame(); event !== undefined; event = this.#receiver.pollFrame())
+      this.#settle(event);
+    if (!this.#receiver.pending && this.#undecided.length > 0) {
+      // The deframer stands behind an intact flag and said nothing of these: an abort inside them swallowed the rest.
+      for (const frame of this.#undecided.splice(0)) this.#lose(frame, frame.damage ?? NOTHING_SEEN, this.#toldTo);
+    }
+  }
+
+  #settle(event: DeframedFrame): void {
+    const undecided = this.#undecided;
+    if (event.outcome === 'good') {
+      const frame = undecided[0];
+      if (frame !== undefined && frame.firstBit === event.firstBit && frame.endBit === event.endBit) {
+        undecided.shift();
+        this.#receive(frame, event);
+        return;
+      }
+      this.#inventPacket(event);
+    }
+    const damage: FrameDamage = {
+      outcome: event.outcome === 'good' ? 'fcs' : event.outcome,
+      octets: event.octets,
+      flippedBits: NO_FLIPS,
+    };
+    while (undecided.length > 0) {
+      const frame = undecided[0]!;
+      if (event.endBit <= frame.firstBit) return;
+      if (frame.damage === undefined) frame.damage = { ...damage, flippedBits: this.#flipsWithin(frame) };
+      if (event.endBit < frame.endBit) return;
+      undecided.shift();
+      this.#lose(frame, frame.damage, event.endBit);
+    }
+  }
+
+  /** A frame that the deframer passed: as sent, or with errors that the FCS did not see. */
+  #receive(frame: Undecided, event: DeframedFrame): void {
+    const { packet } = frame;
+    if (sameOctets(packet.arena, frame.frameStart, frame.frameEnd, event.octets)) {
+      this.#launch(packet, frame.endBit);
+      return;
+    }
+    packet.damage = { outcome: 'altered', octets: event.octets, flippedBits: this.#flipsWithin(frame) };
+    this.#launch(packet, event.endBit);
+  }
+
+  #lose(frame: Undecided, damage: FrameDamage, endBit: number): void {
+    frame.packet.damage = damage;
+    this.#launch(frame.packet, Math.max(endBit, frame.endBit));
+  }
+
+  /** Noise made a frame with a good FCS out of parts of others, or of fill. */
+  #inventPacket(event: DeframedFrame): void {
+    const packet = this.#options.pool.copyOf(event.octets);
+    this.counters.add('framesSpurious');
+    if (packet === undefined) return;
+    packet.damage = { outcome: 'spurious', octets: event.octets, flippedBits: NO_FLIPS };
+    this.#launch(packet, event.endBit);
+  }
+
+  #flipsWithin(frame: Transmission): readonly number[] {
+    return this.#receiver.flipped
+      .filter((bit) => bit >= frame.firstBit && bit < frame.endBit)
+      .map((bit) => bit - frame.firstBit);
+  }
+
+  /** Puts what the bits up to `endBit` carried on its way to the far end. */
+  #launch(packet: PacketBuffer, endBit: number): void {
+    const sentAt = this.#clock.timeOf(endBit);
+    const jitter = this.#settings.jitter.at(sentAt);
+    let arrival = sentAt + this.#settings.delay.at(sentAt);
+    if (jitter > 0) arrival += Math.floor(this.#jitterRng.uniform() * jitter);
+    if (arrival < this.#lastArrival) arrival = this.#lastArrival;
+    this.#lastArrival = arrival as Instant;
+    packet.arrivesAt = arrival as Instant;
+    packet.next = undefined;
+    if (this.#inFlightTail === undefined) this.#inFlightHead = packet;
+    else this.#inFlightTail.next = packet;
+    this.#inFlightTail = packet;
+    this.#inFlight++;
+  }
+
+  #arrive(now: Instant): void {
+    for (let packet = this.#inFlightHead; packet !== undefined && packet.arrivesAt <= now; packet = this.#inFlightHead) {
+      this.#inFlightHead = packet.next;
+      if (this.#inFlightHead === undefined) this.#inFlightTail = undefined;
+      packet.next = undefined;
+      this.#inFlight--;
+      if (packet.damage === undefined) this.#deliver(packet);
+      else this.#arriveDamaged(packet, packet.damage);
+    }
+  }
+
+  #deliver(packet: PacketBuffer): void {
+    this.#packetsOut++;
+    this.#octetsOut += packet.length;
+    this.#tapReceived(packet, 'good', NO_FLIPS, undefined);
+    this.#delivered.push(packet);
+  }
+
+  #arriveDamaged(packet: PacketBuffer, damage: FrameDamage): void {
+    if (damage.outcome !== 'altered' && damage.outcome !== 'spurious') {
+      this.#drop(packet, damage);
+      return;
+    }
+    this.counters.add(damage.outcome === 'altered' ? 'framesAltered' : 'packetsSpurious');
+    this.#tapReceived(packet, 'good', damage.flippedBits, damage.octets);
+    const { encapsulation, fcs } = this.#options;
+    const payload = parsedPayloadOffset(encapsulation, damage.octets, 0, damage.octets.length - fcsOctets(fcs));
+    if (payload < 0) {
+      this.#lost++;
+      this.counters.add(damage.outcome === 'altered' ? 'lost.header' : 'lostSpurious');
+      this.#options.tap?.packetDropped(this.#options.link, this.#options.direction, packet, 'header', packet.arrivesAt);
+      this.#options.pool.release(packet);
+      return;
+    }
+    packet.length = damage.octets.length - fcsOctets(fcs) - payload;
+    packet.arena.set(damage.octets.subarray(payload, payload + packet.length), packet.start);
+    this.#packetsOut++;
+    this.#octetsOut += packet.length;
+    this.#delivered.push(packet);
+  }
+
+  #drop(packet: PacketBuffer, damage: FrameDamage): void {
+    this.#lost++;
+    this.counters.add(`lost.${damage.outcome}`);
+    if (this.#options.tap !== undefined) {
+      this.#tapReceived(packet, damage.outcome as 'fcs', damage.flippedBits, damage.octets);
+      const reason = damage.outcome === 'los' ? 'los' : `noise-${damage.outcome}`;
+      this.#options.tap.packetDropped(this.#options.link, this.#options.direction, packet, reason, packet.arrivesAt);
+    }
+    this.#options.pool.release(packet);
+  }
+
+  #tapReceived(
+    packet: PacketBuffer,
+    outcome: Exclude<FrameDamage['outcome'], 'altered' | 'spurious'> | 'good',
+    flips: readonly number[],
+    seen: Uint8Array | undefined,
+  ): void {
+    const { tap, link, direction, encapsulation, fcs } = this.#options;
+    if (tap === undefined) return;
+    const id = packet.damage?.outcome === 'spurious' ? 0 : packet.id;
+    if (seen !== undefined) tap.frameReceived(link, direction, seen, 0, seen.length, id, outcome, flips, packet.arrivesAt);
+    else {
+      const start = packet.start - encapsulation.headerOctets;
+      tap.frameReceived(link, direction, packet.arena, start, packet.end + fcsOctets(fcs), id, outcome, flips, packet.arrivesAt);
+    }
+  }
+
+  #nextSettingChange(): Instant {
+    return Math.min(
+      this.#settings.rate.nextChange(this.#time),
+      this.#settings.noise.nextChange(this.#time),
+    ) as Instant;
+  }
+
+  #changeSettings(at: Instant): void {
+    this.#clock.setRate(this.#settings.rate.at(at), at);
+    const noise = this.#settings.noise.at(at);
+    if (noise !== this.#errors.config) this.#changeNoise(noise, at);
+  }
+
+  #changeNoise(noise: NoiseConfig, at: Instant): void {
+    const bit = this.#clock.bitAt(at);
+    this.#tellFill(bit);
+    this.#errors.change(noise, Math.max(bit, this.#toldTo));
+  }
+
+  #changeCarrier(at: Instant): void {
+    const bit = this.#clock.bitAt(at);
+    if (this.#options.carrier.isUp(at)) {
+      this.#carrier = true;
+      this.#receiver.carrierFound(bit);
+      this.#toldTo = bit;
+      this.#grid = this.#firstGrid(bit);
+      return;
+    }
+    this.#loseCarrier(at, bit);
+  }
+
+  /** Loss of signal: the frame on the way out is cut, and with `cut` so is everything that has not arrived yet. */
+  #loseCarrier(at: Instant, bit: number): void {
+    const sending = this.#sending;
+    if (sending !== undefined) {
+      const sentBits = Math.max(0, Math.min(sending.stuffedBits + FLAG_BITS, bit - sending.firstBit));
+      this.#sending = undefined;
+      this.#bitsSent += sentBits;
+      this.#receiver.cutFrame(sending.packet.arena, sending.frameStart, sending.frameEnd, sending.firstBit, sentBits);
+      this.#undecided.push({ ...sending, damage: undefined });
+    } else this.#tellFill(bit);
+    for (let event = this.#receiver.pollFrame(); event !== undefined; event = this.#receiver.pollFrame())
+      this.#settle(event);
+    for (const frame of this.#undecided.splice(0)) this.#lose(frame, CUT_OFF, Math.min(frame.endBit, bit));
+    this.#receiver.carrierLost(bit);
+    this.#toldTo = bit;
+    this.#carrier = false;
+    if (this.#options.inFlightAtLos === 'cut') this.#cutInFlight(at);
+  }
+
+  #cutInFlight(at: Instant): void {
+    for (let packet = this.#inFlightHead; packet !== undefined; packet = packet.next) {
+      if (packet.arrivesAt <= at) continue;
+      packet.damage = CUT_OFF;
+      packet.arrivesAt = at;
+    }
+    this.#lastArrival = at;
+  }
+
+  /** Behind the first flag of a contact. */
+  #firstGrid(bit: number): number {
+    return bit + FLAG_BITS * this.#options.flagsBetweenFrames;
+  }
+}
+
+const NO_FLIPS: readonly number[] = [];
+const NO_OCTETS = new Uint8Array(0);
+const NOTHING_SEEN: FrameDamage = { outcome: 'abort', octets: NO_OCTETS, flippedBits: NO_FLIPS };
+const CUT_OFF: FrameDamage = { outcome: 'los', octets: NO_OCTETS, flippedBits: NO_FLIPS };
+
+function sameOctets(arena: Uint8Array, start: number, end: number, octets: Uint8Array): boolean {
+  if (end - start !== octets.length) return false;
+  for (let i = 0; i < octets.length; i++) if (arena[start + i] !== octets[i]) return false;
+  return true;
+}
