@@ -16,7 +16,6 @@ import {
   type Instant,
   type LinkDirection,
   type LinkTap,
-  NEVER,
   type PacketBuffer,
   type PacketPool,
   type PacketSource,
@@ -26,8 +25,9 @@ import {
   countInsertedZeros,
   type DeframedFrame,
   type Encapsulation,
+  FLAG_BITS,
   fcsOctets,
-  parsedPayloadOffset,
+  payloadOffset,
   writeFcs,
 } from '../hdlc/index.ts';
 import { BitClock } from './bit-clock.ts';
@@ -35,7 +35,7 @@ import type { Carrier } from './contacts.ts';
 import { ErrorSource } from './error-source.ts';
 import type { LineCode } from './line-coding.ts';
 import type { NoiseConfig } from './noise.ts';
-import { EagerReceiver, FLAG_BITS, LazyReceiver, type Receiver } from './receiver.ts';
+import { EagerReceiver, LazyReceiver, type Receiver } from './receiver.ts';
 import { Timeline } from './timeline.ts';
 
 /** Something that has a value at every instant, e.g. a `Timeline`, or a slant range. */
@@ -103,6 +103,8 @@ export class Line {
   readonly #jitterRng: Rng;
   #settings: LineSettings;
   #time = 0 as Instant;
+  #nextSettingChange: Instant;
+  #nextCarrierChange: Instant;
   #carrier: boolean;
   /** The receiver knows all bits below this one. */
   #toldTo = 0;
@@ -141,6 +143,8 @@ export class Line {
       maximumFrameOctets: options.maximumFrameOctets,
     });
     this.#carrier = options.carrier.isUp(start);
+    this.#nextCarrierChange = options.carrier.nextChange(start);
+    this.#nextSettingChange = this.#settingChangeAfter(start);
     this.#grid = this.#firstGrid(0);
   }
 
@@ -176,7 +180,7 @@ export class Line {
   }
 
   nextDeadline(): Instant {
-    let next = Math.min(this.#nextSettingChange(), this.#options.carrier.nextChange(this.#time));
+    let next: number = Math.min(this.#nextSettingChange, this.#nextCarrierChange);
     if (this.#sending !== undefined) next = Math.min(next, this.#clock.timeOf(this.#sending.endBit));
     else if (this.#carrier) {
       next = Math.min(next, this.#options.source.nextReadyAt(this.#time));
@@ -201,6 +205,7 @@ export class Line {
       this.#changeNoise(change.noise, now);
     }
     this.#settings = settings;
+    this.#nextSettingChange = this.#settingChangeAfter(now);
   }
 
   /** Counters and state as of `now`; errors in the fill up to now are counted. */
@@ -242,12 +247,11 @@ export class Line {
   /** Does what is due up to `now`, in the order in which it was due. */
   #advance(now: Instant): void {
     for (;;) {
-      if (this.#sending === undefined && this.#carrier) this.#startFrame(now);
-      let at: number = this.#nextSettingChange();
+      if (this.#sending === undefined && this.#carrier && this.#nextCarrierChange > this.#time) this.#startFrame(now);
+      let at: number = this.#nextSettingChange;
       let what: 'setting' | 'carrier' | 'sent' | 'flag' = 'setting';
-      const carrierChange = this.#options.carrier.nextChange(this.#time);
-      if (carrierChange < at) {
-        at = carrierChange;
+      if (this.#nextCarrierChange < at) {
+        at = this.#nextCarrierChange;
         what = 'carrier';
       }
       if (this.#sending !== undefined) {
@@ -273,8 +277,15 @@ export class Line {
     if (now > this.#time) this.#time = now;
   }
 
+  /**
+   * Takes the packet that was first in line when the transmitter became free, or else the first that came since; never one
+   * that came after a change which is due before `now` and not done yet.
+   */
   #startFrame(now: Instant): void {
-    const packet = this.#options.source.dequeue(now);
+    const { source } = this.#options;
+    const until = Math.min(now, this.#nextCarrierChange - 1, this.#nextSettingChange) as Instant;
+    let packet = source.dequeue(this.#time);
+    if (packet === undefined && until > this.#time) packet = source.dequeue(until);
     if (packet === undefined) return;
     const { encapsulation, fcs } = this.#options;
     const octets = packet.arena;
@@ -292,7 +303,18 @@ export class Line {
       const startsAt = this.#clock.timeOf(firstBit);
       const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
       const { link, direction } = this.#options;
-      tap.frameSent(link, direction, octets, frameStart, frameEnd, packet.id, firstBit, firstBit + stuffedBits, startsAt, endsAt);
+      tap.frameSent(
+        link,
+        direction,
+        octets,
+        frameStart,
+        frameEnd,
+        packet.id,
+        firstBit,
+        firstBit + stuffedBits,
+        startsAt,
+        endsAt,
+      );
     }
   }
 
@@ -412,7 +434,11 @@ export class Line {
   }
 
   #arrive(now: Instant): void {
-    for (let packet = this.#inFlightHead; packet !== undefined && packet.arrivesAt <= now; packet = this.#inFlightHead) {
+    for (
+      let packet = this.#inFlightHead;
+      packet !== undefined && packet.arrivesAt <= now;
+      packet = this.#inFlightHead
+    ) {
       this.#inFlightHead = packet.next;
       if (this.#inFlightHead === undefined) this.#inFlightTail = undefined;
       packet.next = undefined;
@@ -437,16 +463,18 @@ export class Line {
     this.counters.add(damage.outcome === 'altered' ? 'framesAltered' : 'packetsSpurious');
     this.#tapReceived(packet, 'good', damage.flippedBits, damage.octets);
     const { encapsulation, fcs } = this.#options;
-    const payload = parsedPayloadOffset(encapsulation, damage.octets, 0, damage.octets.length - fcsOctets(fcs));
-    if (payload < 0) {
+    const end = damage.octets.length - fcsOctets(fcs);
+    const parsed = encapsulation.parse(damage.octets, 0, end);
+    if (parsed < 0) {
       this.#lost++;
       this.counters.add(damage.outcome === 'altered' ? 'lost.header' : 'lostSpurious');
       this.#options.tap?.packetDropped(this.#options.link, this.#options.direction, packet, 'header', packet.arrivesAt);
       this.#options.pool.release(packet);
       return;
     }
-    packet.length = damage.octets.length - fcsOctets(fcs) - payload;
-    packet.arena.set(damage.octets.subarray(payload, payload + packet.length), packet.start);
+    const payload = damage.octets.subarray(payloadOffset(parsed), end);
+    packet.length = payload.length;
+    packet.arena.set(payload, packet.start);
     this.#packetsOut++;
     this.#octetsOut += packet.length;
     this.#delivered.push(packet);
@@ -472,24 +500,33 @@ export class Line {
     const { tap, link, direction, encapsulation, fcs } = this.#options;
     if (tap === undefined) return;
     const id = packet.damage?.outcome === 'spurious' ? 0 : packet.id;
-    if (seen !== undefined) tap.frameReceived(link, direction, seen, 0, seen.length, id, outcome, flips, packet.arrivesAt);
+    if (seen !== undefined)
+      tap.frameReceived(link, direction, seen, 0, seen.length, id, outcome, flips, packet.arrivesAt);
     else {
       const start = packet.start - encapsulation.headerOctets;
-      tap.frameReceived(link, direction, packet.arena, start, packet.end + fcsOctets(fcs), id, outcome, flips, packet.arrivesAt);
+      tap.frameReceived(
+        link,
+        direction,
+        packet.arena,
+        start,
+        packet.end + fcsOctets(fcs),
+        id,
+        outcome,
+        flips,
+        packet.arrivesAt,
+      );
     }
   }
 
-  #nextSettingChange(): Instant {
-    return Math.min(
-      this.#settings.rate.nextChange(this.#time),
-      this.#settings.noise.nextChange(this.#time),
-    ) as Instant;
+  #settingChangeAfter(time: Instant): Instant {
+    return Math.min(this.#settings.rate.nextChange(time), this.#settings.noise.nextChange(time)) as Instant;
   }
 
   #changeSettings(at: Instant): void {
     this.#clock.setRate(this.#settings.rate.at(at), at);
     const noise = this.#settings.noise.at(at);
     if (noise !== this.#errors.config) this.#changeNoise(noise, at);
+    this.#nextSettingChange = this.#settingChangeAfter(at);
   }
 
   #changeNoise(noise: NoiseConfig, at: Instant): void {
@@ -499,6 +536,7 @@ export class Line {
   }
 
   #changeCarrier(at: Instant): void {
+    this.#nextCarrierChange = this.#options.carrier.nextChange(at);
     const bit = this.#clock.bitAt(at);
     if (this.#options.carrier.isUp(at)) {
       this.#carrier = true;

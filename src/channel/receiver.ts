@@ -15,11 +15,10 @@ import {
   type DeframedFrame,
   Deframer,
   type DeframerCounters,
+  FLAG_BITS,
 } from '../hdlc/index.ts';
 import { type BitCoder, decodedErrors, type LineCode, lineDecoder, lineEncoder } from './line-coding.ts';
 import type { BitErrors } from './noise.ts';
-
-export const FLAG_BITS = 8;
 
 export interface ReceiverOptions {
   readonly errors: BitErrors;

@@ -128,7 +128,10 @@ export class PacketPool {
 
 /** Where a transmitter takes its next packet from: a router's output queues. */
 export interface PacketSource {
-  /** The packet to send next, now owned by the caller; undefined when there is none. */
+  /**
+   * The packet to send next of those queued at or before `now`, now owned by the caller; undefined when there is none. A
+   * transmitter that is called late asks for the past instant at which it became free, so that lateness changes no order.
+   */
   dequeue(now: Instant): PacketBuffer | undefined;
   /** When a packet that may be taken later becomes ready (hold, pacing); NEVER when an enqueue will tell. */
   nextReadyAt(now: Instant): Instant;
