@@ -1,5 +1,7 @@
 export * from './counters.ts';
+export * from './deadline-heap.ts';
 export * from './errors.ts';
+export * from './lateness.ts';
 export * from './machine.ts';
 export * from './octets.ts';
 export * from './packet.ts';

@@ -79,11 +79,16 @@ export class ClassQueue {
     return true;
   }
 
+  /** Whether a packet waits that came at or before `now`: a transmitter may ask for an instant that has passed. */
+  offers(now: Instant): boolean {
+    return this.head !== undefined && this.head.queuedAt <= now;
+  }
+
   dequeue(now: Instant, upSince: Instant): PacketBuffer | undefined {
     for (;;) {
-      const packet = this.shift();
+      const packet = this.offers(now) ? this.shift() : undefined;
       if (packet === undefined) {
-        this.#codel?.empty();
+        if (this.head === undefined) this.#codel?.empty();
         return undefined;
       }
       const wait = since(now, packet.queuedAt);

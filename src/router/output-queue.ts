@@ -144,10 +144,10 @@ class PriorityLevel {
   dequeue(now: Instant, upSince: Instant): PacketBuffer | undefined {
     if (this.#classes.length === 1) return this.#classes[0]!.dequeue(now, upSince);
     for (;;) {
-      const waiting = this.#classes.some((queue) => queue.head !== undefined);
+      const waiting = this.#classes.some((queue) => queue.offers(now));
       if (!waiting) return undefined;
       const queue = this.#classes[this.#turn]!;
-      if (queue.head === undefined) {
+      if (queue.head === undefined || !queue.offers(now)) {
         queue.deficit = 0;
         this.#nextTurn();
         continue;
