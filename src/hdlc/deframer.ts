@@ -22,7 +22,7 @@ export type DeframeOutcome = 'good' | 'fcs' | 'abort' | 'runt' | 'giant' | 'unal
 
 export interface DeframedFrame {
   readonly outcome: DeframeOutcome;
-  /** Header to FCS; a copy. The whole octets up to the damage if the outcome is abort, giant or unaligned. */
+  /** Header to FCS; memory that is not written again. The whole octets up to the damage if the outcome is abort, giant or unaligned. */
   readonly octets: Uint8Array;
   /** Index, counted from the first bit ever pushed, of the first bit after the opening flag. */
   readonly firstBit: number;
@@ -70,11 +70,15 @@ export class Deframer {
   #inFrame = false;
   #firstBit = 0;
   /**
-   * Contents so far: whole octets in #store, then #partialBits in #partial. One octet larger than the largest frame: when it
-   * is full the frame is a giant, also after the six bits of the closing flag are taken off, and further octets are not kept.
+   * Contents so far: whole octets in #store[#start, #stored), then #partialBits in #partial. #limit leaves room for one octet
+   * more than the largest frame: when it is reached the frame is a giant, also after the bits of the closing flag are taken
+   * off, and further octets are not kept. Frames handed out stay where they are and #start moves on, into a new #store when
+   * this one is used up: allocating and copying each frame took a quarter of the receiver's time.
    */
-  readonly #store: Uint8Array;
+  #store: Uint8Array;
+  #start = 0;
   #stored = 0;
+  #limit: number;
   #partial = 0;
   #partialBits = 0;
 
@@ -89,7 +93,8 @@ export class Deframer {
     this.#fcs = options.fcs;
     this.#minimumBits = 8 * minimum;
     this.#maximumBits = 8 * maximum;
-    this.#store = new Uint8Array(maximum + 1);
+    this.#limit = maximum + 1;
+    this.#store = new Uint8Array(FRAMES_PER_STORE * this.#limit);
   }
 
   /**
@@ -102,14 +107,18 @@ export class Deframer {
     if (!(firstBit >= 0 && bitCount >= 0 && end <= 8 * bits.length)) {
       throw new RangeError(`bits ${firstBit} to ${end} of ${8 * bits.length}`);
     }
-    const shift = firstBit & 7;
     while (end - at >= 8) {
       at = this.#pushPlainOctets(bits, at, end);
       if (end - at < 8) break;
-      let octet = bits[at >>> 3]! >>> shift;
-      if (shift > 0) octet |= bits[(at >>> 3) + 1]! << (8 - shift);
+      const octet = octetAt(bits, at);
       for (let i = 0; i < 8; i++) this.#pushBit((octet >>> i) & 1);
       at += 8;
+      if (!FLAG_ROTATIONS.includes(octet) || this.#line !== ((octet << 8) | octet)) continue;
+      // Flags back to back, on any bit boundary: after one more octet of them all is as it was eight bits before, only later.
+      const fillFrom = at;
+      while (end - at >= 8 && octetAt(bits, at) === octet) at += 8;
+      this.#bitsSeen += at - fillFrom;
+      this.#firstBit += at - fillFrom;
     }
     for (; at < end; at++) this.#pushBit((bits[at >>> 3]! >>> (at & 7)) & 1);
   }
@@ -166,6 +175,7 @@ export class Deframer {
    */
   #pushPlainOctets(bits: Uint8Array, from: number, end: number): number {
     const store = this.#store;
+    const limit = this.#limit;
     const shift = from & 7;
     const first = from >>> 3;
     const last = first + ((end - from) >>> 3);
@@ -176,18 +186,39 @@ export class Deframer {
     let partial = this.#partial;
     let partialBits = this.#partialBits;
     let index = first;
+    // Two at a time: their look-ups do not wait for each other, and there is no branch on how many bits they yield.
+    if (inFrame) {
+      for (const lastPair = Math.min(last, bits.length - 1) - 2; index <= lastPair && stored + 2 <= limit; index += 2) {
+        const word = (bits[index]! | (bits[index + 1]! << 8) | (bits[index + 2]! << 16)) >>> shift;
+        const octet = word & 0xff;
+        const second = (word >>> 8) & 0xff;
+        const plain = DESTUFFED[(run << 8) | octet]!;
+        const plainSecond = DESTUFFED[(RUN_AFTER[octet]! << 8) | second]!;
+        if ((plain | plainSecond) < 0) break;
+        const count = plain >>> 8;
+        partial |= ((plain & 0xff) | ((plainSecond & 0xff) << count)) << partialBits;
+        partialBits += count + (plainSecond >>> 8);
+        store[stored] = partial;
+        store[stored + 1] = partial >>> 8;
+        stored += partialBits >>> 3;
+        partial >>>= partialBits & 0x18;
+        partialBits &= 7;
+        run = RUN_AFTER[second]!;
+        line = word & 0xffff;
+      }
+    }
     for (; index < last; index++) {
       let octet = bits[index]!;
       if (shift > 0) octet = (octet >>> shift) | ((bits[index + 1]! << (8 - shift)) & 0xff);
       const plain = DESTUFFED[(run << 8) | octet]!;
       if (plain < 0) break;
-      run = plain >>> 12;
+      run = RUN_AFTER[octet]!;
       line = (line >>> 8) | (octet << 8);
       if (!inFrame) continue;
       partial |= (plain & 0xff) << partialBits;
-      partialBits += (plain >>> 8) & 15;
+      partialBits += plain >>> 8;
       if (partialBits < 8) continue;
-      if (stored < store.length) store[stored++] = partial;
+      if (stored < limit) store[stored++] = partial;
       partial >>>= 8;
       partialBits -= 8;
     }
@@ -221,7 +252,7 @@ export class Deframer {
     if (!this.#inFrame) return;
     this.#partial |= bit << this.#partialBits;
     if (++this.#partialBits < 8) return;
-    if (this.#stored < this.#store.length) this.#store[this.#stored++] = this.#partial;
+    if (this.#stored < this.#limit) this.#store[this.#stored++] = this.#partial;
     this.#partial = 0;
     this.#partialBits = 0;
   }
@@ -249,26 +280,41 @@ export class Deframer {
     if (bitCount > this.#maximumBits) return 'giant';
     if (bitCount < this.#minimumBits) return 'runt';
     if ((bitCount & 7) !== 0) return 'unaligned';
-    return fcsIsGood(this.#fcs, this.#store, 0, bitCount >>> 3) ? 'good' : 'fcs';
+    return fcsIsGood(this.#fcs, this.#store, this.#start, this.#start + (bitCount >>> 3)) ? 'good' : 'fcs';
   }
 
   #finish(outcome: DeframeOutcome, bitCount: number): void {
     this.#counters[COUNTER[outcome]]++;
-    const octets = this.#store.slice(0, Math.min(bitCount, this.#maximumBits) >>> 3);
+    const end = this.#start + (Math.min(bitCount, this.#maximumBits) >>> 3);
+    const octets = this.#store.subarray(this.#start, end);
+    this.#start = end;
     this.#frames.push({ outcome, octets, firstBit: this.#firstBit, endBit: this.#bitsSeen });
   }
 
   #contentBits(): number {
-    return 8 * this.#stored + this.#partialBits;
+    return 8 * (this.#stored - this.#start) + this.#partialBits;
   }
 
   #startFrame(): void {
     this.#inFrame = true;
     this.#firstBit = this.#bitsSeen;
-    this.#stored = 0;
+    const room = (this.#maximumBits >>> 3) + 1;
+    if (this.#start + room > this.#store.length) {
+      this.#store = new Uint8Array(FRAMES_PER_STORE * room);
+      this.#start = 0;
+    }
+    this.#limit = this.#start + room;
+    this.#stored = this.#start;
     this.#partial = 0;
     this.#partialBits = 0;
   }
+}
+
+/** The eight bits from bit `at` on, which may lie in two octets of the array. */
+function octetAt(bits: Uint8Array, at: number): number {
+  const shift = at & 7;
+  const low = bits[at >>> 3]! >>> shift;
+  return shift === 0 ? low : low | ((bits[(at >>> 3) + 1]! << (8 - shift)) & 0xff);
 }
 
 const COUNTER = {
@@ -280,15 +326,18 @@ const COUNTER = {
   unaligned: 'unaligned',
 } as const satisfies Record<DeframeOutcome, keyof DeframerCounters>;
 
+/** Frames of the largest size that one block of memory takes. */
+const FRAMES_PER_STORE = 16;
 /** Ones in a flag; one more is an abort. */
 const FLAG_RUN = 6;
 /** The run of ones from an abort, or the start, to the next zero: a flag needs a zero before its six ones. */
 const HUNTING = 7;
 
+const FLAG_ROTATIONS = Array.from({ length: 8 }, (_, by) => ((0x7e7e << by) >>> 8) & 0xff);
+
 /**
  * DESTUFFED[run << 8 | octet]: what an octet from the line adds to the contents after `run` ones (0 … 6, or HUNTING).
- * Bits 0–7: contents, first one lowest; bits 8–11: how many bits (0 … 8); bits 12–14: the run after it.
- * −1: a flag or an abort is complete within it.
+ * Bits 0–7: contents, first one lowest; bits 8–11: how many bits (0 … 8). −1: a flag or an abort is complete within it.
  */
 const DESTUFFED = Int16Array.from({ length: 8 * 256 }, (_, index) => {
   let run = index >>> 8;
@@ -301,5 +350,8 @@ const DESTUFFED = Int16Array.from({ length: 8 * 256 }, (_, index) => {
     if (bit === 0) run = 0;
     else if (run < FLAG_RUN) run++;
   }
-  return contents | (count << 8) | (run << 12);
+  return contents | (count << 8);
 });
+
+/** RUN_AFTER[octet]: the run after such a plain octet: its high ones, whatever went before. FF is plain only while hunting. */
+const RUN_AFTER = Uint8Array.from({ length: 256 }, (_, octet) => Math.min(Math.clz32(~(octet << 24)), HUNTING));

@@ -32,10 +32,6 @@ export const STUFFED: Int32Array = Int32Array.from({ length: STUFFING_RUN * 256 
 /**
  * How many zero bits stuffing inserts into octets[start, end), a frame with its FCS sent right after a flag. A fifth one
  * that is the last bit of the FCS is followed by an inserted zero too.
- *
- * The run of ones that an octet hands on is its own high ones, whatever came before it, unless it is all ones. So nearly
- * every octet is one look-up with its predecessor that waits for no other; after FF the stand-in predecessor is an octet
- * that hands on the same run.
  */
 export function countInsertedZeros(octets: Uint8Array, start: number, end: number): number {
   if (!(start >= 0 && start <= end && end <= octets.length)) {
@@ -43,20 +39,40 @@ export function countInsertedZeros(octets: Uint8Array, start: number, end: numbe
   }
   let zeros = 0;
   let previous = 0; // a flag also ends in a 0
-  for (let at = start; at < end; at++) {
-    const octet = octets[at]!;
-    zeros += ZEROS[(previous << 8) | octet]!;
-    previous = octet !== 0xff ? octet : AFTER_ALL_ONES[previous]!;
+  let at = start;
+  while (at < end) {
+    for (const last = end - 4; at <= last; at += 4) {
+      const a = octets[at]!;
+      const b = octets[at + 1]!;
+      const c = octets[at + 2]!;
+      const d = octets[at + 3]!;
+      const sum = ZEROS[(previous << 8) | a]! + ZEROS[(a << 8) | b]! + ZEROS[(b << 8) | c]! + ZEROS[(c << 8) | d]!;
+      if (sum >= ALL_ONES) break;
+      zeros += sum;
+      previous = d;
+    }
+    for (const stop = Math.min(at + 4, end); at < stop; at++) {
+      const octet = octets[at]!;
+      zeros += ZEROS[(previous << 8) | octet]! & (ALL_ONES - 1);
+      previous = octet !== 0xff ? octet : AFTER_ALL_ONES[previous]!;
+    }
   }
   return zeros;
 }
 
-/** The run that an octet other than FF hands on. */
+/**
+ * The run that an octet hands on is its own high ones whatever went before it, unless it is all ones. So an octet's zeros are
+ * one look-up with its predecessor, and the look-ups of a frame do not wait for each other; FF goes another way.
+ */
 const runAfter = (octet: number): number => STUFFED[octet]! >>> 14;
 
-/** ZEROS[previous << 8 | octet]: zeros inserted within the octet; `previous` is never FF. */
-const ZEROS = Uint8Array.from({ length: 0xff00 }, (_, pair) => {
-  return ((STUFFED[(runAfter(pair >>> 8) << 8) | (pair & 0xff)]! >>> 10) & 15) - 8;
+/** Marks FF in ZEROS: more than the zeros of four octets. */
+const ALL_ONES = 16;
+
+/** ZEROS[previous << 8 | octet]: zeros inserted within the octet, plus ALL_ONES if that is FF; `previous` is not FF. */
+const ZEROS = Uint8Array.from({ length: 0x10000 }, (_, pair) => {
+  const octet = pair & 0xff;
+  return ((STUFFED[(runAfter(pair >>> 8) << 8) | octet]! >>> 10) & 15) - 8 + (octet === 0xff ? ALL_ONES : 0);
 });
 
 /** AFTER_ALL_ONES[previous]: an octet that hands on the same run as FF does after `previous`: that many high ones. */

@@ -97,7 +97,7 @@ const line = fc
     fc.array(
       fc.oneof(
         octets({ maxLength: 12 }).map((values) => ({ noise: values })),
-        fc.nat(3).map((flags) => ({ flags })),
+        fc.nat(9).map((flags) => ({ flags })),
         octets({ maxLength: 24 }).map((payload) => ({ payload })),
         fc.record({ bit: fc.nat(1), count: fc.nat(40) }),
       ),
