@@ -1,0 +1,3 @@
+export * from './earth-limb.ts';
+export * from './photograph.ts';
+export * from './png.ts';
