@@ -8,7 +8,9 @@ const deflate = (octets: Uint8Array): Uint8Array => deflateSync(octets, { level:
 describe('the renderer', () => {
   test('the same seed gives the same pixels, another seed another view', () => {
     const digest = (seed: number): string =>
-      createHash('sha256').update(renderEarthLimb({ seed, width: 64, height: 48 }).pixels).digest('hex');
+      createHash('sha256')
+        .update(renderEarthLimb({ seed, width: 64, height: 48 }).pixels)
+        .digest('hex');
     expect(digest(7)).toBe(digest(7));
     expect(digest(7)).not.toBe(digest(8));
     // Pinned, so that a change of the picture, or of a machine's arithmetic, is noticed.
@@ -40,12 +42,15 @@ describe('the PNG writer', () => {
 });
 
 describe('a photograph', () => {
-  test.each([1000, 1001, 4096, 20_000, 65_536, 227_840])('has exactly %i octets and is nearly all picture', (octets) => {
-    const { png, width, height, paddingOctets } = photograph({ seed: 42, octets, deflate });
-    expect(png.length).toBe(octets);
-    expect(readPng(png).pixels.length).toBe(width * height * 3);
-    if (octets > 10_000) expect(paddingOctets).toBeLessThan(0.06 * octets);
-  });
+  test.each([1000, 1001, 4096, 20_000, 65_536, 227_840])(
+    'has exactly %i octets and is nearly all picture',
+    (octets) => {
+      const { png, width, height, paddingOctets } = photograph({ seed: 42, octets, deflate });
+      expect(png.length).toBe(octets);
+      expect(readPng(png).pixels.length).toBe(width * height * 3);
+      if (octets > 10_000) expect(paddingOctets).toBeLessThan(0.06 * octets);
+    },
+  );
 
   test('takes any size from the smallest up', () => {
     for (let octets = SMALLEST_PHOTOGRAPH_OCTETS; octets < SMALLEST_PHOTOGRAPH_OCTETS + 300; octets += 7)
