@@ -216,7 +216,8 @@ export class PcapngDecoder {
 
   *push(octets: Uint8Array): Generator<CapturedPacket, void, void> {
     if (this.problem !== undefined) return;
-    let data = octets;
+    // A Buffer's slice() would share its memory; a plain view's copies.
+    let data = new Uint8Array(octets.buffer, octets.byteOffset, octets.length);
     if (this.#pending.length > 0) {
       data = new Uint8Array(this.#pending.length + octets.length);
       data.set(this.#pending);

@@ -1,0 +1,3 @@
+export * from './segment.ts';
+export * from './tcp-connection.ts';
+export * from './tcp-flow.ts';
