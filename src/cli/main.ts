@@ -9,6 +9,7 @@ interface VerbEntry {
 
 /** Every verb, in the order that help shows. */
 const VERBS: Readonly<Record<string, VerbEntry>> = {
+  ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

@@ -1,0 +1,187 @@
+/**
+ * The cure for asymmetric serial links: what a link did to an NTP packet, told to those who compute the offset.
+ *
+ * NTP assumes equal delays both ways; on serial lines of unequal rates it is wrong by half the difference and cannot know it.
+ * The link knows: how long the packet queued and how long it took to serialise. As a transparent clock does (IEEE 1588), it adds
+ * that to a field of the packet, or, for stock programs that carry no such field, shifts the server's two timestamps.
+ *
+ * The field is an extension field in RFC 7822's form, type 0xF50C (of the range that IANA keeps for experiments), 28 octets, so
+ * that it may be the last of a packet without a MAC:
+ *
+ *  |      Field Type 0xF50C        |          Length = 28          |
+ *  |             magic "OMNI" (0x4F4D4E49), format 1               |
+ *  |        request correction, nanoseconds, unsigned 64           |
+ *  |         reply correction, nanoseconds, unsigned 64            |
+ *  |                      reserved, zero                           |
+ *
+ * A client puts it in its request with zeros; links on the way up add to the first number; our server copies the field into its
+ * reply; links on the way down add to the second. The field never grows or shrinks in flight. A MAC takes the numbers as zero.
+ * A link's word is not authenticated: the client believes it only as far as the round trip it measured itself.
+ */
+import { Reader, Writer } from '../../core/index.ts';
+import { type ExtensionField, HEADER_OCTETS, MODE, NTP_PORT } from './packet.ts';
+
+export const CORRECTION_FIELD_TYPE = 0xf50c;
+const MAGIC = 0x4f4d4e49;
+const FIELD_OCTETS = 28;
+const REQUEST_AT = 8;
+const REPLY_AT = 16;
+
+export interface Correction {
+  /** Queueing and serialisation that links added on the way to the server and back, in seconds. */
+  readonly requestSeconds: number;
+  readonly replySeconds: number;
+}
+
+export function correctionField(correction: Correction = { requestSeconds: 0, replySeconds: 0 }): ExtensionField {
+  const value = new Writer(24)
+    .uint32(MAGIC)
+    .uint64(BigInt(Math.round(correction.requestSeconds * 1e9)))
+    .uint64(BigInt(Math.round(correction.replySeconds * 1e9)))
+    .uint32(0)
+    .finish();
+  return { type: CORRECTION_FIELD_TYPE, value };
+}
+
+/** The correction a packet carries; undefined when it has no such field or not in our form. */
+export function readCorrection(extensions: readonly ExtensionField[]): Correction | undefined {
+  const field = extensions.find((e) => e.type === CORRECTION_FIELD_TYPE);
+  if (field === undefined || field.value.length !== FIELD_OCTETS - 4) return undefined;
+  const reader = new Reader(field.value);
+  if (reader.uint32() !== MAGIC) return undefined;
+  return { requestSeconds: Number(reader.uint64()) / 1e9, replySeconds: Number(reader.uint64()) / 1e9 };
+}
+
+/** Where in an NTP packet's octets the numbers of correction fields lie. */
+export function correctionSpans(ntp: Uint8Array): { at: number; length: number }[] {
+  const spans: { at: number; length: number }[] = [];
+  if (ntp.length < HEADER_OCTETS + FIELD_OCTETS) return spans;
+  const view = new DataView(ntp.buffer, ntp.byteOffset, ntp.byteLength);
+  let at = HEADER_OCTETS;
+  while (at + FIELD_OCTETS <= ntp.length) {
+    const length = view.getUint16(at + 2);
+    if (length < 16 || length % 4 !== 0) break;
+    if (view.getUint16(at) === CORRECTION_FIELD_TYPE && length === FIELD_OCTETS && view.getUint32(at + 4) === MAGIC)
+      spans.push({ at: at + REQUEST_AT, length: 16 });
+    at += length;
+  }
+  return spans;
+}
+
+/** What the link did with a datagram; counted by these names. */
+export type CorrectionOutcome =
+  | 'stamped'
+  | 'remembered'
+  | 'rewritten'
+  | 'notNtp'
+  | 'fragment'
+  | 'authenticated'
+  | 'unknownExchange'
+  | 'off';
+
+/** `stamp`: only packets that carry the field. `rewrite`: also shift the timestamps of plain replies, for stock programs. */
+export type CorrectionMode = 'off' | 'stamp' | 'rewrite';
+
+/** Exchanges remembered between request and reply; the oldest give way. */
+const REMEMBERED_EXCHANGES = 1024;
+
+/**
+ * In the link's hands. Called once per link that an IPv4 datagram has crossed, when its last bit has arrived, with the time it
+ * waited in the output queue and took to serialise (not the propagation delay, which is the same both ways). Changes octets in
+ * place and keeps the UDP checksum right; never changes a length. One corrector serves both directions of one link.
+ */
+export class LinkCorrector {
+  readonly #mode: CorrectionMode;
+  readonly #requests = new Map<string, number>();
+
+  constructor(mode: CorrectionMode) {
+    this.#mode = mode;
+  }
+
+  correct(datagram: Uint8Array, heldSeconds: number): CorrectionOutcome {
+    if (this.#mode === 'off') return 'off';
+    const udp = findNtp(datagram);
+    if (typeof udp === 'string') return udp;
+    const ntp = datagram.subarray(udp.payloadAt, udp.payloadAt + udp.payloadLength);
+    const isRequest = (ntp[0]! & 7) === MODE.client;
+    const held = BigInt(Math.max(0, Math.round(heldSeconds * 1e9)));
+    const spans = correctionSpans(ntp);
+    if (spans.length > 0) {
+      for (const { at } of spans) addUnsigned64(datagram, udp.payloadAt + at + (isRequest ? 0 : REPLY_AT - REQUEST_AT), held, udp);
+      return 'stamped';
+    }
+    if (this.#mode !== 'rewrite') return 'notNtp';
+    // A MAC would no longer fit the packet.
+    if (ntp.length > HEADER_OCTETS) return 'authenticated';
+    return isRequest ? this.#remember(ntp, heldSeconds) : this.#rewrite(datagram, ntp, heldSeconds, udp);
+  }
+
+  #remember(ntp: Uint8Array, heldSeconds: number): CorrectionOutcome {
+    const cookie = cookieAt(ntp, 40);
+    if (this.#requests.size >= REMEMBERED_EXCHANGES) this.#requests.delete(this.#requests.keys().next().value!);
+    this.#requests.set(cookie, heldSeconds);
+    return 'remembered';
+  }
+
+  /** T2 − (time held up) and T3 + (time held down): the client then computes the offset as if the link had held neither. */
+  #rewrite(datagram: Uint8Array, ntp: Uint8Array, heldSeconds: number, udp: UdpSpan): CorrectionOutcome {
+    const cookie = cookieAt(ntp, 24);
+    const request = this.#requests.get(cookie);
+    if (request === undefined) return 'unknownExchange';
+    this.#requests.delete(cookie);
+    addUnsigned64(datagram, udp.payloadAt + 32, -toUnits(request), udp);
+    addUnsigned64(datagram, udp.payloadAt + 40, toUnits(heldSeconds), udp);
+    return 'rewritten';
+  }
+}
+
+const toUnits = (seconds: number): bigint => BigInt(Math.round(seconds * 4294967296));
+
+function cookieAt(ntp: Uint8Array, at: number): string {
+  let text = '';
+  for (let i = 0; i < 8; i++) text += String.fromCharCode(ntp[at + i]!);
+  return text;
+}
+
+interface UdpSpan {
+  readonly udpAt: number;
+  readonly payloadAt: number;
+  readonly payloadLength: number;
+}
+
+function findNtp(datagram: Uint8Array): UdpSpan | 'notNtp' | 'fragment' {
+  if (datagram.length < 20 || datagram[0]! >>> 4 !== 4 || datagram[9] !== 17) return 'notNtp';
+  const udpAt = (datagram[0]! & 15) * 4;
+  const payloadAt = udpAt + 8;
+  if (udpAt < 20 || datagram.length < payloadAt + HEADER_OCTETS) return 'notNtp';
+  if ((((datagram[6]! << 8) | datagram[7]!) & 0x3fff) !== 0) return 'fragment';
+  const word = (at: number) => (datagram[at]! << 8) | datagram[at + 1]!;
+  const mode = datagram[payloadAt]! & 7;
+  // RFC 9109: only the server's port is 123.
+  if (!(mode === MODE.client && word(udpAt + 2) === NTP_PORT) && !(mode === MODE.server && word(udpAt) === NTP_PORT))
+    return 'notNtp';
+  const payloadLength = word(udpAt + 4) - 8;
+  if (payloadLength < HEADER_OCTETS || payloadAt + payloadLength > datagram.length) return 'notNtp';
+  return { udpAt, payloadAt, payloadLength };
+}
+
+/** Adds to a 64-bit field and updates the UDP checksum by RFC 1624 equation 3. A checksum of zero (none) stays. */
+function addUnsigned64(datagram: Uint8Array, at: number, amount: bigint, udp: UdpSpan): void {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+  const before = view.getBigUint64(at);
+  const after = BigInt.asUintN(64, before + amount);
+  const checksumAt = udp.udpAt + 6;
+  const checksum = view.getUint16(checksumAt);
+  // An odd offset in the datagram cannot happen: every field is even from the UDP header's start.
+  if (checksum !== 0) {
+    let sum = ~checksum & 0xffff;
+    for (let shift = 0n; shift < 64n; shift += 16n) {
+      sum += ~Number((before >> shift) & 0xffffn) & 0xffff;
+      sum += Number((after >> shift) & 0xffffn);
+    }
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    const updated = ~sum & 0xffff;
+    view.setUint16(checksumAt, updated === 0 ? 0xffff : updated);
+  }
+  view.setBigUint64(at, after);
+}
