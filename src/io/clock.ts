@@ -6,7 +6,7 @@
  * somebody steps the host's time, which is noticed and calibrated anew.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { type ClockState, type ClockSettings, SpacecraftClock } from '../apps/ntp/index.ts';
+import { type ClockSettings, type ClockState, SpacecraftClock } from '../apps/ntp/index.ts';
 import type { Instant, WallTime } from '../core/index.ts';
 import { instant } from '../core/index.ts';
 import type { WallClock } from '../node/service.ts';

@@ -7,6 +7,8 @@ export function parseHostPort(text: string, defaultPort: number): { host: string
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
   if (match === null || port > 65535)
-    throw new OmniError('OMNI_ADDRESS', `'${text}' is not an address`, { remedy: 'write HOST, HOST:PORT or [IPv6]:PORT.' });
+    throw new OmniError('OMNI_ADDRESS', `'${text}' is not an address`, {
+      remedy: 'write HOST, HOST:PORT or [IPv6]:PORT.',
+    });
   return { host: (match[1] ?? match[2])!, port };
 }

@@ -38,7 +38,8 @@ export class NtpClientDriver {
   }
 
   #drain(): void {
-    for (let out = this.client.pollTransmit(); out !== undefined; out = this.client.pollTransmit()) void this.#send(out);
+    for (let out = this.client.pollTransmit(); out !== undefined; out = this.client.pollTransmit())
+      void this.#send(out);
     for (let event = this.client.pollEvent(); event !== undefined; event = this.client.pollEvent())
       this.#options.onEvent?.(event);
     clearTimeout(this.#timer);

@@ -48,9 +48,13 @@ export async function queryNtp(options: QueryOptions): Promise<QueryResult> {
   }
   if (measurements.length === 0) {
     const why = Object.entries(refused).map(([reason, count]) => `${reason} ${count}×`);
-    throw new OmniError('OMNI_NTP_NO_ANSWER', `no usable answer from ${options.host} port ${options.port}: ${why.join(', ')}`, {
-      remedy: REMEDIES[Object.keys(refused)[0] as keyof typeof REMEDIES] ?? '',
-    });
+    throw new OmniError(
+      'OMNI_NTP_NO_ANSWER',
+      `no usable answer from ${options.host} port ${options.port}: ${why.join(', ')}`,
+      {
+        remedy: REMEDIES[Object.keys(refused)[0] as keyof typeof REMEDIES] ?? '',
+      },
+    );
   }
   const best = measurements.reduce((a, b) => (b.measurement.delay < a.measurement.delay ? b : a));
   return { address, at: best.at, best: best.measurement, all: measurements.map((m) => m.measurement), refused };

@@ -93,7 +93,12 @@ export class NtpClient implements Machine<NtpClientInput, Uint8Array, NtpClientE
     this.#key = options.key;
     this.#enabled = options.settings.enabled;
     this.#up = options.up ?? true;
-    this.#exchange = { nonce: undefined, lastNonce: undefined, sentAt: options.clock.read(options.now), key: options.key };
+    this.#exchange = {
+      nonce: undefined,
+      lastNonce: undefined,
+      sentAt: options.clock.read(options.now),
+      key: options.key,
+    };
     this.discipline = makeDiscipline(options.settings, options.clock);
     this.#burstLeft = this.#burst();
     if (this.#enabled && this.#up) this.#timers.set('poll', options.now);

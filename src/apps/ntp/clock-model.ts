@@ -151,8 +151,7 @@ export class SpacecraftClock implements AdjustableClock {
     if (temperaturePpm !== 0) {
       // The integral of a sine, exact however long the stretch.
       const phase = (t: number) => Math.cos((TWO_PI * (t - this.#origin)) / (temperaturePeriodSeconds * 1e9));
-      this.#error +=
-        ((temperaturePpm * 1e-6 * temperaturePeriodSeconds) / TWO_PI) * (phase(this.#at) - phase(at));
+      this.#error += ((temperaturePpm * 1e-6 * temperaturePeriodSeconds) / TWO_PI) * (phase(this.#at) - phase(at));
     }
     if (this.#slewLeft !== 0) {
       const most = SLEW_FRACTION * elapsed;

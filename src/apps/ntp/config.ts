@@ -13,7 +13,12 @@ export const clockSettings = z
       .max(10)
       .default(0)
       .describe('Random walk of the frequency: its standard deviation after one hour, ppm.'),
-    tickMs: z.number().min(0).max(1000).default(0).describe('What the clock shows is a multiple of this; 10 on UoSAT-12, 0 for none.'),
+    tickMs: z
+      .number()
+      .min(0)
+      .max(1000)
+      .default(0)
+      .describe('What the clock shows is a multiple of this; 10 on UoSAT-12, 0 for none.'),
   })
   .describe("A node's clock: a model over the monotonic clock. Without it a node has the host's time.");
 export type ClockSettings = z.infer<typeof clockSettings>;
@@ -41,7 +46,12 @@ export const ntpClientSettings = z.strictObject({
   pollSeconds: z.number().min(1).max(131072).default(30).describe("Seconds between polls of 'omni' and 'regression'."),
   minimumPoll: z.int().min(0).max(17).default(6).describe("Shortest poll of 'rfc5905', log2 seconds (MINPOLL)."),
   maximumPoll: z.int().min(0).max(17).default(10).describe("Longest poll of 'rfc5905', log2 seconds (MAXPOLL)."),
-  burst: z.int().min(0).max(64).default(8).describe('Polls sent close together after acquisition of signal; 0 for none.'),
+  burst: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(8)
+    .describe('Polls sent close together after acquisition of signal; 0 for none.'),
   burstSpacingSeconds: z.number().min(0.5).max(60).default(4).describe('Seconds between the polls of a burst.'),
   maximumDistanceSeconds: z
     .number()
@@ -52,8 +62,14 @@ export const ntpClientSettings = z.strictObject({
   correction: z
     .enum(['off', 'stamped', 'configured'])
     .default('off')
-    .describe("Cure for unequal serial rates: 'stamped' asks the links to stamp their delays, 'configured' uses the two numbers below."),
-  requestHoldSeconds: z.number().min(0).default(0).describe("'configured': seconds that links hold a request (serialisation)."),
+    .describe(
+      "Cure for unequal serial rates: 'stamped' asks the links to stamp their delays, 'configured' uses the two numbers below.",
+    ),
+  requestHoldSeconds: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("'configured': seconds that links hold a request (serialisation)."),
   replyHoldSeconds: z.number().min(0).default(0).describe("'configured': seconds that links hold a reply."),
   keyId: z.int().min(1).optional().describe('Key to authenticate with; replies without it are refused.'),
 });
@@ -61,9 +77,22 @@ export type NtpClientSettings = z.infer<typeof ntpClientSettings>;
 
 export const ntpServerSettings = z.strictObject({
   listen: z.string().default('0.0.0.0:123').describe('Address and port to answer on.'),
-  stratum: z.int().min(1).max(15).default(1).describe('Stratum to claim; ignored on board, where it follows the client.'),
-  referenceId: z.string().max(4).default('OMNI').describe('Reference identifier to claim, up to four ASCII characters.'),
-  rootDispersionSeconds: z.number().min(0).default(0.0001).describe('Uncertainty of the clock that is served, seconds.'),
+  stratum: z
+    .int()
+    .min(1)
+    .max(15)
+    .default(1)
+    .describe('Stratum to claim; ignored on board, where it follows the client.'),
+  referenceId: z
+    .string()
+    .max(4)
+    .default('OMNI')
+    .describe('Reference identifier to claim, up to four ASCII characters.'),
+  rootDispersionSeconds: z
+    .number()
+    .min(0)
+    .default(0.0001)
+    .describe('Uncertainty of the clock that is served, seconds.'),
   rateLimitSeconds: z.number().min(0).default(1).describe('Average interval a client may ask at; 0 for no limit.'),
   rateLimitBurst: z.int().min(1).default(16).describe('Requests a client may send at once before the limit.'),
   requireKey: z.boolean().default(false).describe('Whether requests without a known key are refused.'),

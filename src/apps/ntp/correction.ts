@@ -19,6 +19,7 @@
  * A link's word is not authenticated: the client believes it only as far as the round trip it measured itself.
  */
 import { Reader, Writer } from '../../core/index.ts';
+import { updateChecksum } from '../../ip/index.ts';
 import { type ExtensionField, HEADER_OCTETS, MODE, NTP_PORT } from './packet.ts';
 
 export const CORRECTION_FIELD_TYPE = 0xf50c;
@@ -107,7 +108,8 @@ export class LinkCorrector {
     const held = BigInt(Math.max(0, Math.round(heldSeconds * 1e9)));
     const spans = correctionSpans(ntp);
     if (spans.length > 0) {
-      for (const { at } of spans) addUnsigned64(datagram, udp.payloadAt + at + (isRequest ? 0 : REPLY_AT - REQUEST_AT), held, udp);
+      for (const { at } of spans)
+        addUnsigned64(datagram, udp.payloadAt + at + (isRequest ? 0 : REPLY_AT - REQUEST_AT), held, udp);
       return 'stamped';
     }
     if (this.#mode !== 'rewrite') return 'notNtp';
@@ -172,15 +174,11 @@ function addUnsigned64(datagram: Uint8Array, at: number, amount: bigint, udp: Ud
   const after = BigInt.asUintN(64, before + amount);
   const checksumAt = udp.udpAt + 6;
   const checksum = view.getUint16(checksumAt);
-  // An odd offset in the datagram cannot happen: every field is even from the UDP header's start.
   if (checksum !== 0) {
-    let sum = ~checksum & 0xffff;
-    for (let shift = 0n; shift < 64n; shift += 16n) {
-      sum += ~Number((before >> shift) & 0xffffn) & 0xffff;
-      sum += Number((after >> shift) & 0xffffn);
-    }
-    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-    const updated = ~sum & 0xffff;
+    let updated = checksum;
+    for (let shift = 0n; shift < 64n; shift += 16n)
+      updated = updateChecksum(updated, Number((before >> shift) & 0xffffn), Number((after >> shift) & 0xffffn));
+    // RFC 768: a sum of zero is sent as all ones, for zero means none.
     view.setUint16(checksumAt, updated === 0 ? 0xffff : updated);
   }
   view.setBigUint64(at, after);

@@ -178,8 +178,7 @@ export class RegressionDiscipline implements Discipline {
   }
 }
 
-const predict = (line: Line, at: Instant): number =>
-  line.intercept + line.slope * toSeconds(since(at, line.reference));
+const predict = (line: Line, at: Instant): number => line.intercept + line.slope * toSeconds(since(at, line.reference));
 
 function median(values: number[]): number {
   const sorted = Float64Array.from(values).sort();

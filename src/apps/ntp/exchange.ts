@@ -161,8 +161,7 @@ function measure(
   const offset = uncorrectedOffset - (correction.requestSeconds - correction.replySeconds) / 2;
   const delay = Math.max(limits.precision, roundTrip - held);
   const dispersion = log2Seconds(packet.precision) + limits.precision + FREQUENCY_TOLERANCE * elapsed;
-  const rootDistance =
-    (fromShort(packet.rootDelay) + delay) / 2 + fromShort(packet.rootDispersion) + dispersion;
+  const rootDistance = (fromShort(packet.rootDelay) + delay) / 2 + fromShort(packet.rootDispersion) + dispersion;
   if (rootDistance > limits.maximumDistance) return fail('rootDistance');
   return ok({ offset, delay, dispersion, rootDistance, correction, uncorrectedOffset, packet, serverTime: t3 });
 }

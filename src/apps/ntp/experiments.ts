@@ -115,7 +115,7 @@ export function asymmetry(
     schedule: { passSeconds: PASS_SECONDS, periodSeconds: ORBIT_SECONDS },
   });
   const lastPass = (passes - 1) * ORBIT_SECONDS;
-  const samples = result.reported.filter((r) => r.seconds >= lastPass + 60);
+  const samples = result.reported.filter((r) => r.seconds >= lastPass);
   const inPass = result.trace.filter((p) => p.seconds >= lastPass + 60);
   const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
   return {

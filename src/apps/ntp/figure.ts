@@ -10,7 +10,8 @@ export function figure5Svg(figure: Figure5): string {
   const end = 840;
   const x = (seconds: number) => LEFT + ((WIDTH - LEFT - RIGHT) * seconds) / end;
   const panel = (top: number, limitMs: number, title: string, stepMs: number) => {
-    const y = (ms: number) => top + PANEL / 2 - (Math.max(-limitMs, Math.min(limitMs, ms)) / limitMs) * (PANEL / 2 - 10);
+    const y = (ms: number) =>
+      top + PANEL / 2 - (Math.max(-limitMs, Math.min(limitMs, ms)) / limitMs) * (PANEL / 2 - 10);
     const grid: string[] = [];
     for (let ms = -limitMs; ms <= limitMs; ms += stepMs)
       grid.push(
@@ -34,7 +35,8 @@ export function figure5Svg(figure: Figure5): string {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${2 * PANEL + 130}" font-family="sans-serif" font-size="12">`,
-    `<rect width="100%" height="100%" fill="white"/>`,
+    '<title>NTP on UoSAT-12: clock error and reported offset over one pass</title>',
+    '<rect width="100%" height="100%" fill="white"/>',
     panel(30, 3500, 'Clock minus truth (line) and clock minus server as the client reports it (dots), ms', 1000),
     panel(PANEL + 65, 100, 'The same, enlarged; a tick is 10 ms', 20),
     ...minutes,

@@ -125,7 +125,8 @@ export function emitPacket(packet: Omit<NtpPacket, 'mac'>): Uint8Array {
     .uint64(packet.transmit);
   for (const { type, value } of packet.extensions) {
     const length = value.length + 4;
-    if (length < SHORTEST_EXTENSION_OCTETS || length % 4 !== 0) throw new RangeError(`extension field of ${length} octets`);
+    if (length < SHORTEST_EXTENSION_OCTETS || length % 4 !== 0)
+      throw new RangeError(`extension field of ${length} octets`);
     writer.uint16(type).uint16(length).octets(value);
   }
   return writer.finish();

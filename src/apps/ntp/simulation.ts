@@ -33,7 +33,9 @@ export interface Schedule {
 
 export interface Scripted {
   readonly atSeconds: number;
-  readonly action: { readonly kind: 'enable'; readonly on: boolean } | { readonly kind: 'adjust clock'; readonly seconds: number };
+  readonly action:
+    | { readonly kind: 'enable'; readonly on: boolean }
+    | { readonly kind: 'adjust clock'; readonly seconds: number };
 }
 
 export interface Simulation {
@@ -91,7 +93,12 @@ export function simulate(options: Simulation): SimulationResult {
   const schedule = options.schedule ?? { passSeconds: 1, periodSeconds: 1 };
   const always = schedule.passSeconds >= schedule.periodSeconds;
   const rng = new Rng(options.seed, 'link');
-  const clock = new SpacecraftClock(clockSettings.parse(options.clock ?? {}), SIMULATED_START, instant(0), options.seed);
+  const clock = new SpacecraftClock(
+    clockSettings.parse(options.clock ?? {}),
+    SIMULATED_START,
+    instant(0),
+    options.seed,
+  );
   const settings = ntpClientSettings.parse({ server: 'ground', ...options.client });
   const client = new NtpClient({ settings, clock, rng: new Rng(options.seed, 'nonce'), now: instant(0), up: true });
   const server = new NtpServer({ keys: new Map(), requireKey: false, rateLimitSeconds: 0, rateLimitBurst: 1 });
@@ -114,8 +121,7 @@ export function simulate(options: Simulation): SimulationResult {
     const base = Math.floor(at / period) * period;
     return at - base < schedule.passSeconds * 1e9 ? base + schedule.passSeconds * 1e9 : base + period;
   };
-  const shownError = (at: number) =>
-    Number(clock.read(at as Instant) - clock.trueTime(at as Instant)) / 1e9;
+  const shownError = (at: number) => Number(clock.read(at as Instant) - clock.trueTime(at as Instant)) / 1e9;
 
   const launch = (payload: Uint8Array, toServer: boolean) => {
     if (!isUp(now)) return;
@@ -159,7 +165,12 @@ export function simulate(options: Simulation): SimulationResult {
       const payload = flight.datagram.subarray(IP_UDP_OCTETS);
       if (flight.toServer) {
         const wall = toNtpTimestamp(clock.trueTime(at));
-        const reply = server.answer(payload, GROUND, { source: 'spacecraft', receivedAt: wall, transmitAt: () => wall, now: at });
+        const reply = server.answer(payload, GROUND, {
+          source: 'spacecraft',
+          receivedAt: wall,
+          transmitAt: () => wall,
+          now: at,
+        });
         if (reply !== undefined) launch(reply, false);
       } else {
         const before = shownError(now);

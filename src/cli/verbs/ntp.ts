@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import {
   ASYMMETRIC_LINKS,
+  type AsymmetryRow,
   asymmetry,
   DISCIPLINES,
-  type DisciplineName,
   figure5,
   figure5Svg,
   holdover,
@@ -124,39 +124,51 @@ function figureCommand(): Command {
 }
 
 function tableCommand(): Command {
-  return sub('table', 'Measure the disciplines on unequal links, with and without correction: the table of docs/timing.md.')
+  return sub(
+    'table',
+    'Measure the disciplines on unequal links, with and without correction: the table of docs/timing.md.',
+  )
     .option('--seed <seed>', 'seed of the jitter', '1')
     .option('--passes <n>', 'passes of 10 minutes, one every 95', positive, 10)
     .option('--json', 'print JSON')
     .action((options) => {
-      const rows = ASYMMETRIC_LINKS.flatMap(({ name, ...link }) =>
-        DISCIPLINES.flatMap((discipline) =>
-          (['off', 'stamp', 'rewrite'] as const).map((correction) => ({
-            name,
-            ...asymmetry(link, discipline, correction, { seed: options.seed, passes: Math.ceil(options.passes) }),
-          })),
-        ),
-      );
-      const held = Object.fromEntries(DISCIPLINES.map((d) => [d, holdover(d, options.seed)]));
-      if (options.json) printJson({ asymmetry: rows, holdoverRmsSeconds: held });
-      else process.stdout.write(markdown(rows, held as Record<DisciplineName, number>));
+      const measured = measureTable(options.seed, Math.ceil(options.passes));
+      if (options.json) printJson(measured);
+      else process.stdout.write(tableMarkdown(measured));
     });
+}
+
+interface Measured {
+  readonly asymmetry: readonly ({ name: string } & AsymmetryRow)[];
+  readonly holdoverRmsSeconds: Readonly<Record<string, number>>;
+}
+
+export function measureTable(seed: number | string, passes: number): Measured {
+  const rows = ASYMMETRIC_LINKS.flatMap(({ name, ...link }) =>
+    DISCIPLINES.flatMap((discipline) =>
+      (['off', 'stamp', 'rewrite'] as const).map((correction) => ({
+        name,
+        ...asymmetry(link, discipline, correction, { seed, passes }),
+      })),
+    ),
+  );
+  return { asymmetry: rows, holdoverRmsSeconds: Object.fromEntries(DISCIPLINES.map((d) => [d, holdover(d, seed)])) };
 }
 
 const ms = (seconds: number) => (seconds * 1000).toFixed(1);
 
-function markdown(rows: ({ name: string } & ReturnType<typeof asymmetry>)[], held: Record<DisciplineName, number>): string {
+export function tableMarkdown(measured: Measured): string {
   const lines = [
     '| link up / down | discipline | correction | reported offset | true error | worst in the pass | RMS, passes and gaps |',
     '|---|---|---|---:|---:|---:|---:|',
-    ...rows.map(
+    ...measured.asymmetry.map(
       (r) =>
         `| ${r.name} | ${r.discipline} | ${r.correction} | ${ms(r.reportedSeconds)} ms | ${ms(r.trueSeconds)} ms | ${ms(r.worstInPassSeconds)} ms | ${ms(r.rmsSeconds)} ms |`,
     ),
     '',
     '| symmetric link, 20 ppm, 5 ms jitter | RMS, passes and gaps |',
     '|---|---:|',
-    ...Object.entries(held).map(([name, rms]) => `| ${name} | ${(rms * 1000).toFixed(2)} ms |`),
+    ...Object.entries(measured.holdoverRmsSeconds).map(([name, rms]) => `| ${name} | ${(rms * 1000).toFixed(2)} ms |`),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -1,9 +1,9 @@
 /** `omni serve ntp`: an NTP server on its own, from the host's clock or from one that is wrong on purpose. */
 import type { Command } from 'commander';
 import { clockSettings, ntpServerSettings } from '../../apps/ntp/index.ts';
-import { serveNtp } from '../../io/ntp-serve.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
 import { parseKey } from '../../io/ntp-keys.ts';
+import { serveNtp } from '../../io/ntp-serve.ts';
 import { note, printJson, verb } from '../verb.ts';
 
 export function command(): Command {
@@ -47,7 +47,12 @@ export function command(): Command {
       });
       await served.close();
       if (options.json) printJson(served.socket.server.counters.snapshot());
-      else note(Object.entries(served.socket.server.counters.snapshot()).map(([k, v]) => `${k}=${v}`).join(' ') || 'no requests');
+      else
+        note(
+          Object.entries(served.socket.server.counters.snapshot())
+            .map(([k, v]) => `${k}=${v}`)
+            .join(' ') || 'no requests',
+        );
     });
 }
 
