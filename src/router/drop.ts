@@ -22,12 +22,15 @@ export const DROP_REASONS = [
   'mtu',
   'protocol',
   'fragment',
+  'fragment-overlap',
+  'fragment-limit',
+  'fragment-timeout',
   'no-buffer',
   // queues
   'queue-full',
   'codel',
   'age',
   'stale',
-  'closed',
+  'store-failed',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];

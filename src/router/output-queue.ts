@@ -6,10 +6,10 @@
  * A queue is gated by its interface's state: while it is down `dequeue` gives nothing, and what a class holds for the next
  * contact waits here. Whatever the queue itself drops (age, CoDel) goes through the router's one drop function.
  */
-
-import type { PacketBuffer, PacketSource } from '../core/packet.ts';
-import { type Duration, type Instant, NEVER } from '../core/time.ts';
+import type { PacketBuffer, PacketPool, PacketSource } from '../core/packet.ts';
+import { type Duration, type Instant, milliseconds, NEVER, plus } from '../core/time.ts';
 import { ClassQueue, type ClassQueueSettings, type QueueDrop } from './class-queue.ts';
+import type { HoldStore } from './hold-store.ts';
 
 export interface OutputQueueObserver {
   drop: QueueDrop;
@@ -17,27 +17,42 @@ export interface OutputQueueObserver {
   ready(): void;
 }
 
+/** When held packets are on disk and the pool is empty: try again after this. */
+const POOL_RETRY = milliseconds(10);
+
 export class OutputQueue implements PacketSource {
   readonly classes: readonly ClassQueue[];
   readonly #levels: readonly PriorityLevel[];
   readonly #observer: OutputQueueObserver;
-  readonly #single: boolean;
   #up: boolean;
-  #upSince: Instant = 0 as Instant;
+  #upSince: Instant = Number.NEGATIVE_INFINITY as Instant;
   /** The last `dequeue` found nothing, so the next packet must be announced. */
   #waiting = true;
   sentPackets = 0;
   sentOctets = 0;
 
-  constructor(classes: readonly ClassQueueSettings[], up: boolean, observer: OutputQueueObserver) {
+  constructor(
+    classes: readonly ClassQueueSettings[],
+    up: boolean,
+    pool: PacketPool,
+    observer: OutputQueueObserver,
+    storeOf: (className: string) => HoldStore | undefined = () => undefined,
+  ) {
     this.#observer = observer;
     this.#up = up;
-    this.classes = classes.map((settings) => new ClassQueue(settings, observer.drop));
-    this.#single = this.classes.length === 1;
+    this.classes = classes.map((settings) => {
+      const store = settings.hold?.storage === 'disk' ? storeOf(settings.name) : undefined;
+      return new ClassQueue(settings, pool, observer.drop, store);
+    });
     const priorities = [...new Set(classes.map((settings) => settings.priority))].sort((a, b) => a - b);
     this.#levels = priorities.map(
       (priority) => new PriorityLevel(this.classes.filter((queue) => queue.settings.priority === priority)),
     );
+    if (this.packets > 0) {
+      // Held by an earlier run: contact, now or later, counts as having come after them.
+      this.#upSince = 0 as Instant;
+      if (up) this.#announce();
+    }
   }
 
   get up(): boolean {
@@ -61,21 +76,14 @@ export class OutputQueue implements PacketSource {
   /** Takes ownership. A packet that may not wait is dropped with its reason. */
   enqueue(packet: PacketBuffer, now: Instant): void {
     packet.queuedAt = now;
-    this.#put(packet, now);
+    this.adopt(packet, now);
   }
 
   /** As `enqueue`, for a packet that has waited elsewhere already: its age and waiting time go on. */
   adopt(packet: PacketBuffer, now: Instant): void {
-    this.#put(packet, now);
-  }
-
-  #put(packet: PacketBuffer, now: Instant): void {
-    const queue = this.classes[this.#single ? 0 : packet.trafficClass]!;
-    if (!queue.enqueue(packet, this.#up, now)) return;
-    if (this.#waiting && this.#up) {
-      this.#waiting = false;
-      this.#observer.ready();
-    }
+    // With a single class (the host's) the packet's class is only for the records.
+    const queue = this.classes.length === 1 ? this.classes[0]! : this.classes[packet.trafficClass]!;
+    if (queue.enqueue(packet, this.#up, now) && this.#up && this.#waiting) this.#announce();
   }
 
   dequeue(now: Instant): PacketBuffer | undefined {
@@ -93,18 +101,15 @@ export class OutputQueue implements PacketSource {
     return undefined;
   }
 
-  nextReadyAt(): Instant {
-    return NEVER;
+  nextReadyAt(now: Instant): Instant {
+    return this.#up && this.#waiting && this.packets > 0 ? plus(now, POOL_RETRY) : NEVER;
   }
 
-  /** Contact begins or ends. On loss, packets of classes that do not hold stay until the router has looked for another way. */
+  /** Contact begins or ends. At its end everything stays here until the router has looked for another way. */
   setUp(up: boolean, now: Instant): void {
     if (up && !this.#up) this.#upSince = now;
     this.#up = up;
-    if (up && this.#waiting && this.packets > 0) {
-      this.#waiting = false;
-      this.#observer.ready();
-    }
+    if (up && this.#waiting && this.packets > 0) this.#announce();
   }
 
   /** Drops what has waited too long. */
@@ -125,9 +130,15 @@ export class OutputQueue implements PacketSource {
   /** How long the oldest packet has waited. */
   oldestWait(now: Instant): Duration {
     let oldest = now;
-    for (const queue of this.classes)
-      if (queue.head !== undefined && queue.head.queuedAt < oldest) oldest = queue.head.queuedAt;
+    for (const { oldestQueuedAt } of this.classes) {
+      if (oldestQueuedAt !== undefined && oldestQueuedAt < oldest) oldest = oldestQueuedAt;
+    }
     return (now - oldest) as Duration;
+  }
+
+  #announce(): void {
+    this.#waiting = false;
+    this.#observer.ready();
   }
 }
 
@@ -143,27 +154,31 @@ class PriorityLevel {
 
   dequeue(now: Instant, upSince: Instant): PacketBuffer | undefined {
     if (this.#classes.length === 1) return this.#classes[0]!.dequeue(now, upSince);
-    for (;;) {
-      const waiting = this.#classes.some((queue) => queue.offers(now));
-      if (!waiting) return undefined;
+    // Each turn of a waiting class adds at least one octet of credit, so this ends; empty classes lose theirs.
+    for (let empty = 0; empty < this.#classes.length; ) {
       const queue = this.#classes[this.#turn]!;
-      if (queue.head === undefined || !queue.offers(now)) {
+      if (!queue.offers(now)) {
         queue.deficit = 0;
+        empty++;
         this.#nextTurn();
         continue;
       }
+      empty = 0;
       if (this.#turnBegins) queue.deficit += queue.settings.quantumOctets;
       this.#turnBegins = false;
-      if (queue.head.length > queue.deficit) {
+      if (queue.nextOctets > queue.deficit) {
         this.#nextTurn();
         continue;
       }
       const packet = queue.dequeue(now, upSince);
-      // CoDel may have dropped the head and given a later one, or none.
-      if (packet === undefined) continue;
-      queue.deficit -= packet.length;
-      return packet;
+      if (packet !== undefined) {
+        queue.deficit -= packet.length;
+        return packet;
+      }
+      // All that waited was too old, or the pool is empty.
+      if (queue.offers(now)) return undefined;
     }
+    return undefined;
   }
 
   #nextTurn(): void {

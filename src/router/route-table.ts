@@ -6,7 +6,7 @@
  * the match falls to a shorter one, except where the interface holds packets for its next contact: there the route stays.
  * Walking the trie is bounded by the prefix length; a direct-mapped cache of IPv4 destinations answers nearly every packet.
  */
-import { type IpAddress, isIpv4, type Prefix } from '../ip/index.ts';
+import { isIpv4, type Prefix } from '../ip/index.ts';
 
 /** What a lookup gives when it gives no interface. */
 export const NO_ROUTE = -1;
@@ -32,6 +32,9 @@ export class RouteTable {
   readonly #availability: (index: number) => InterfaceAvailability;
   readonly #ipv4 = new Trie();
   readonly #ipv6 = new Trie();
+  /** Routes to multicast prefixes stand apart, so that a multicast never follows the default route. */
+  readonly #multicast4 = new Trie();
+  readonly #multicast6 = new Trie();
   readonly #cacheKeys = new Int32Array(1 << CACHE_BITS);
   readonly #cacheValues = new Int32Array(1 << CACHE_BITS).fill(EMPTY);
 
@@ -40,25 +43,24 @@ export class RouteTable {
   }
 
   get size(): number {
-    return this.#ipv4.size + this.#ipv6.size;
+    return this.#tries.reduce((sum, trie) => sum + trie.size, 0);
   }
 
   add(route: Route): void {
-    this.#trieOf(route.prefix.address).add(route, this.#availability);
+    this.#trieOf(route.prefix).add(route, this.#availability);
     this.#cacheValues.fill(EMPTY);
   }
 
   /** Removes the route with this prefix, interface and preference; false when there was none. */
   remove(route: Route): boolean {
-    const removed = this.#trieOf(route.prefix.address).remove(route, this.#availability);
+    const removed = this.#trieOf(route.prefix).remove(route, this.#availability);
     this.#cacheValues.fill(EMPTY);
     return removed;
   }
 
   /** An interface went up, down or began to hold: every route is judged anew. */
   refresh(): void {
-    this.#ipv4.refresh(this.#availability);
-    this.#ipv6.refresh(this.#availability);
+    for (const trie of this.#tries) trie.refresh(this.#availability);
     this.#cacheValues.fill(EMPTY);
   }
 
@@ -78,12 +80,21 @@ export class RouteTable {
     return this.#ipv6.lookup(octets, at, 128);
   }
 
-  routes(): Route[] {
-    return [...this.#ipv4.routes(), ...this.#ipv6.routes()];
+  lookupMulticast(octets: Uint8Array, at: number, ipv4: boolean): number {
+    return ipv4 ? this.#multicast4.lookup(octets, at, 32) : this.#multicast6.lookup(octets, at, 128);
   }
 
-  #trieOf(address: IpAddress): Trie {
-    return isIpv4(address) ? this.#ipv4 : this.#ipv6;
+  routes(): Route[] {
+    return this.#tries.flatMap((trie) => trie.routes());
+  }
+
+  get #tries(): Trie[] {
+    return [this.#ipv4, this.#ipv6, this.#multicast4, this.#multicast6];
+  }
+
+  #trieOf({ address, length }: Prefix): Trie {
+    if (isIpv4(address)) return length >= 4 && address >>> 28 === 14 ? this.#multicast4 : this.#ipv4;
+    return length >= 8 && address[0] === 0xff ? this.#multicast6 : this.#ipv6;
   }
 }
 

@@ -2,114 +2,121 @@
  * The router of a node: receives packets from its interfaces, checks, routes, classifies and queues them.
  *
  * Standards: RFC 1812 section 5 (forwarding), RFC 8200 (IPv6), RFC 792 and RFC 4443 (errors), RFC 1624 (checksum updates).
- * Left out: source routing (refused, as RFC 7126 advises), IP timestamps, redirects, routing protocols.
+ * Left out: source routing (refused, as RFC 7126 section 4.3 advises), redirects, multicast and other routing protocols.
  *
  * The node's kernel and this router are one hop: a packet between the host interface and a link keeps its TTL, for whichever
  * of the two is a router has decremented it or is the packet's end; from link to link it is decremented here.
  *
- * Ownership: `receive` takes the packet. It then lies in exactly one output queue, or was released by `#drop` or `#consume`.
- * The balance of these is `imbalance()`, which must always be 0.
+ * Ownership: `receive` takes the packet. It then lies in one output queue or in the reassembler, or `#drop` or `#consume` has
+ * released it. `imbalance()` counts that, and must always be 0.
  */
-
-import { invariant } from '../core/errors.ts';
 import type { PacketBuffer, PacketPool, PacketSource } from '../core/packet.ts';
-import { type Deadline, earliest, type Instant, NEVER } from '../core/time.ts';
+import { type Deadline, earliest, type Instant, toMilliseconds } from '../core/time.ts';
 import {
   checkIpv4,
+  checkIpv4Options,
   checkIpv6,
+  equalAddresses,
   type IcmpError,
   IPV6_HEADER_OCTETS,
   type IpAddress,
   icmp4FragmentationNeeded,
   icmp4HostUnreachable,
   icmp4NetUnreachable,
+  icmp4ParameterProblem,
+  icmp4ReassemblyTimeExceeded,
+  icmp4SourceRouteFailed,
   icmp4TimeExceeded,
   icmp6AddressUnreachable,
+  icmp6BeyondScope,
   icmp6NoRoute,
   icmp6PacketTooBig,
   icmp6TimeExceeded,
-  icmpErrorOctets,
   ipVersion,
   ipv4DecrementTimeToLive,
   ipv4DontFragment,
+  ipv4IsFragment,
   ipv4TimeToLive,
   ipv4TotalLength,
   ipv6HopLimit,
   ipv6PayloadLength,
   isIpv4,
-  mayReportIpv4,
-  mayReportIpv6,
   prefixOf,
-  writeIcmpError,
+  recordInIpv4Options,
 } from '../ip/index.ts';
-import { Classifier, type ClassRule } from './classifier.ts';
 import type { DropReason } from './drop.ts';
+import { fragmentIpv4 } from './fragmentation.ts';
+import { IcmpReporter } from './icmp-reporter.ts';
 import { type InterfaceOptions, RouterInterface } from './interface.ts';
+import { handleLocal } from './local.ts';
+import { OwnAddresses, scopeOfIpv4, scopeOfIpv6 } from './martian.ts';
+import { Reassembler } from './reassembly.ts';
 import { LOCAL, type Route, RouteTable, WITHDRAWN } from './route-table.ts';
 import { type RouterSnapshot, snapshotRouter } from './snapshot.ts';
-import { TokenBucket } from './token-bucket.ts';
-import { DEFAULT_TRAFFIC_CLASSES, type TrafficClass } from './traffic-class.ts';
 
 export interface RouterOptions {
   readonly pool: PacketPool;
   readonly interfaces: readonly InterfaceOptions[];
   /** Besides those to the node's own addresses, which follow from the interfaces. */
   readonly routes?: readonly RouteOptions[];
-  readonly classes?: readonly TrafficClass[];
-  /** ICMP errors the router sends: so many a second, so many at once. Default 5 and 10. */
+  /** ICMP errors the router sends: so many a second, so many at once. Default 5 and 10: each can take half a second on a slow line. */
   readonly icmpErrorsPerSecond?: number;
   readonly icmpErrorBurst?: number;
   /** Told of every drop before the packet is released. It must not keep the packet. */
   readonly onDrop?: (packet: PacketBuffer, reason: DropReason, now: Instant) => void;
 }
 
+/** Preference 10 unless given; lower wins. */
 export type RouteOptions = Omit<Route, 'preference'> & { readonly preference?: number };
 
 export class Router {
   readonly interfaces: readonly RouterInterface[];
-  readonly classes: readonly TrafficClass[];
   readonly routes: RouteTable;
+  readonly icmp: IcmpReporter;
+  readonly reassembler: Reassembler;
   readonly #pool: PacketPool;
-  readonly #classifier: Classifier;
   readonly #onDrop: RouterOptions['onDrop'];
-  readonly #icmpErrors: TokenBucket;
+  readonly #own: OwnAddresses;
   readonly #ready: number[] = [];
-  /** The node's IPv4 addresses as int32, for the martian check; a handful. */
-  readonly #ownIpv4: Int32Array;
-  #identification = 0;
+  /** Packets that the node made: ICMP messages, later fragments, copies, whole datagrams from fragments. */
   originatedPackets = 0;
+  /** Packets that became part of another or were answered. */
   consumedPackets = 0;
-  suppressedIcmpErrors = 0;
+  /** Drops of packets that no interface brought. */
+  droppedOwnPackets = 0;
 
   constructor(options: RouterOptions) {
     this.#pool = options.pool;
     this.#onDrop = options.onDrop;
-    this.#icmpErrors = new TokenBucket(options.icmpErrorsPerSecond ?? 5, options.icmpErrorBurst ?? 10);
-    this.classes = options.classes ?? DEFAULT_TRAFFIC_CLASSES;
-    const rules = this.classes.flatMap((entry, trafficClass): ClassRule[] =>
-      entry.matches.map((match) => ({ trafficClass, ...match })),
-    );
-    this.#classifier = new Classifier(rules, this.classes.length - 1);
     this.interfaces = options.interfaces.map(
       (settings, index) =>
-        new RouterInterface(index, settings, this.classes, {
+        new RouterInterface(index, settings, options.pool, {
           drop: (packet, reason, now) => this.#drop(packet, reason, now, index),
           ready: () => this.#ready.push(index),
         }),
     );
     this.routes = new RouteTable((index) => this.interfaces[index]!.availability);
-    const own: number[] = [];
-    for (const [index, { kind, addresses }] of this.interfaces.entries()) {
-      for (const address of addresses) {
-        if (isIpv4(address)) own.push(address);
+    this.#own = new OwnAddresses(this.interfaces.flatMap((each) => each.addresses));
+    for (const each of this.interfaces) {
+      for (const address of each.addresses) {
         const prefix = prefixOf(address, isIpv4(address) ? 32 : 128);
-        // An address of the host interface is the kernel's; one of a link that the kernel has not is the router's own.
-        const shared = kind !== 'host' && this.#hostHas(address);
-        if (!shared) this.routes.add({ prefix, interface: kind === 'host' ? index : LOCAL, preference: 0 });
+        if (each.kind === 'host') this.routes.add({ prefix, interface: each.index, preference: 0 });
+        else if (!this.#hostHas(address)) this.routes.add({ prefix, interface: LOCAL, preference: 0 });
       }
     }
-    this.#ownIpv4 = Int32Array.from(own);
     for (const route of options.routes ?? []) this.addRoute(route);
+    this.icmp = new IcmpReporter({
+      pool: options.pool,
+      routes: this.routes,
+      interfaces: this.interfaces,
+      originate: (packet, now) => this.originate(packet, now),
+      perSecond: options.icmpErrorsPerSecond ?? 5,
+      burst: options.icmpErrorBurst ?? 10,
+    });
+    this.reassembler = new Reassembler(options.pool, {
+      drop: (packet, reason, now) => this.#drop(packet, reason, now),
+      timedOut: (first, now) => this.icmp.report(first, icmp4ReassemblyTimeExceeded, now),
+    });
   }
 
   /** Throws RangeError when the interface does not exist. */
@@ -130,38 +137,41 @@ export class Router {
     packet.enteredAt = now;
     from.receivedPackets++;
     from.receivedOctets += packet.length;
-    if (packet.length === 0) this.#drop(packet, 'short-header', now);
-    else if (packet.arena[packet.start]! >>> 4 === 6) this.#receive6(packet, from, now);
+    if (packet.length > 0 && packet.arena[packet.start]! >>> 4 === 6) this.#receive6(packet, from, now);
     else this.#receive4(packet, from, now);
   }
 
-  /** Where the interface's transmitter takes packets from. */
+  /** Where the interface's transmitter takes packets from. Header compression will sit between this and the framer. */
   output(index: number): PacketSource {
     return this.interfaces[index]!.queue;
   }
 
   /** An interface whose queue got its first packet since its `dequeue` gave none; undefined when there is none left. */
   pollReady(): number | undefined {
-    return this.#ready.shift();
+    return this.#ready.length === 0 ? undefined : this.#ready.shift();
   }
 
   handleTimeout(now: Instant): void {
     for (const { queue } of this.interfaces) queue.expire(now);
+    this.reassembler.handleTimeout(now);
   }
 
   pollTimeout(): Deadline | undefined {
-    let at: Instant = NEVER;
+    let at: Instant = this.reassembler.nextExpiryAt();
     for (const { queue } of this.interfaces) at = earliest(at, queue.nextExpiryAt());
-    return at === NEVER ? undefined : { at, why: 'a queued packet grows too old' };
+    return at === Number.POSITIVE_INFINITY ? undefined : { at, why: 'a packet that waits grows too old' };
   }
 
-  /** Contact begins or ends. Queued packets that have another way now take it; of the rest, what a class does not hold is dropped. */
+  /**
+   * Contact begins or ends. Packets that wait for a link that is down and have another way now take it; of the rest, what its
+   * class does not hold is dropped.
+   */
   setInterfaceState(index: number, up: boolean, now: Instant): void {
-    const changed = this.interfaces[index]!;
-    if (changed.queue.up === up) return;
-    changed.queue.setUp(up, now);
+    const { queue } = this.interfaces[index]!;
+    if (queue.up === up) return;
+    queue.setUp(up, now);
     this.routes.refresh();
-    for (const other of this.interfaces) if (!other.queue.up) this.#reroute(other, now);
+    for (const each of this.interfaces) if (!each.queue.up) this.#reroute(each, now);
   }
 
   /** Sends a packet that the node made itself, e.g. a reply. Takes ownership. */
@@ -169,18 +179,18 @@ export class Router {
     packet.ingress = -1;
     packet.enteredAt = now;
     this.originatedPackets++;
-    const { arena, start } = packet;
-    const ipv4 = ipVersion(arena, start) === 4;
-    const target = ipv4 ? this.routes.lookup4(arena, start + 16) : this.routes.lookup6(arena, start + 24);
-    if (target < 0) this.#drop(packet, target === WITHDRAWN ? 'link-down' : 'no-route', now);
-    else this.#enqueue(packet, this.interfaces[target]!, now);
+    const target = this.#lookup(packet);
+    const to = target < 0 ? undefined : this.interfaces[target];
+    if (to === undefined) this.#drop(packet, target === WITHDRAWN ? 'link-down' : 'no-route', now);
+    else if (packet.length > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
+    else this.#enqueue(packet, to, now);
   }
 
-  /** Packets received or made, less those sent, queued, consumed and dropped. Anything but 0 is our bug. */
+  /** Packets received or made, less those sent, waiting, consumed and dropped. Anything but 0 is our bug. */
   imbalance(): number {
-    let balance = this.originatedPackets - this.consumedPackets - this.#droppedOwn;
+    let balance = this.originatedPackets - this.consumedPackets - this.droppedOwnPackets - this.reassembler.fragments;
     for (const each of this.interfaces) {
-      balance += each.receivedPackets - each.inputDrops.sum('') - each.outputDrops.sum('');
+      balance += each.receivedPackets + each.restoredPackets - each.inputDrops.sum('') - each.outputDrops.sum('');
       balance -= each.queue.sentPackets + each.queue.packets;
     }
     return balance;
@@ -199,21 +209,10 @@ export class Router {
     }
     // What follows the datagram is the link's padding.
     packet.length = ipv4TotalLength(arena, start);
-    const source = arena[start + 12]!;
-    const destination = arena[start + 16]!;
-    if (from.kind !== 'host') {
-      const martian = source === 127 || source >= 224 || (source === 0 && destination < 224);
-      if (martian || this.#isOwnIpv4(arena, start + 12)) {
-        this.#drop(packet, martian ? 'martian-source' : 'own-source', now);
-        return;
-      }
-    }
-    if (destination === 0 || destination === 127 || (destination >= 240 && !isLimitedBroadcast(arena, start + 16))) {
-      this.#drop(packet, 'martian-destination', now);
-      return;
-    }
-    const linkScope = destination >= 240 || (destination === 224 && arena[start + 17] === 0 && arena[start + 18] === 0);
-    if (linkScope) this.#deliverOnLink(packet, from, now);
+    const scope = scopeOfIpv4(arena, start, from.kind !== 'host');
+    if (scope !== 'unicast') this.#receiveScoped(packet, from, scope, now);
+    else if (from.kind !== 'host' && this.#own.hasIpv4(arena, start + 12)) this.#drop(packet, 'own-source', now);
+    else if (arena[start] !== 0x45 && this.#refuseOptions(packet, now)) return;
     else this.#forward(packet, from, this.routes.lookup4(arena, start + 16), now);
   }
 
@@ -225,74 +224,98 @@ export class Router {
       return;
     }
     packet.length = IPV6_HEADER_OCTETS + ipv6PayloadLength(arena, start);
-    if (arena[start + 8] === 0xff) {
-      this.#drop(packet, 'martian-source', now);
-      return;
+    const scope = scopeOfIpv6(arena, start, packet.length, from.kind !== 'host');
+    if (scope !== 'unicast') this.#receiveScoped(packet, from, scope, now);
+    else if (from.kind !== 'host' && this.#own.hasIpv6(arena, start + 8)) this.#drop(packet, 'own-source', now);
+    else this.#forward(packet, from, this.routes.lookup6(arena, start + 24), now);
+  }
+
+  /** What is not plain unicast: martians, the link's own traffic, multicast. */
+  #receiveScoped(
+    packet: PacketBuffer,
+    from: RouterInterface,
+    scope: 'martian-source' | 'martian-destination' | 'link' | 'beyond-scope' | 'multicast',
+    now: Instant,
+  ): void {
+    if (scope === 'martian-source' || scope === 'martian-destination') this.#drop(packet, scope, now);
+    else if (scope === 'beyond-scope') {
+      this.icmp.report(packet, icmp6BeyondScope, now);
+      this.#drop(packet, 'link-scope', now);
+    } else if (scope === 'link') {
+      const toLinks = from.kind === 'host';
+      const targets = this.interfaces.filter((each) =>
+        toLinks ? each.kind === 'link' && each.queue.up : each.kind === 'host',
+      );
+      this.#enqueueCopies(packet, targets, 'link-scope', now);
+    } else {
+      const { arena, start } = packet;
+      const ipv4 = ipVersion(arena, start) === 4;
+      const target = from.kind === 'host' ? this.routes.lookupMulticast(arena, start + (ipv4 ? 16 : 24), ipv4) : -1;
+      const targets = this.interfaces.filter((each) =>
+        from.kind === 'host' ? each.index === target : each.kind === 'host',
+      );
+      this.#enqueueCopies(packet, targets, 'multicast', now);
     }
-    this.#forward(packet, from, this.routes.lookup6(arena, start + 24), now);
+  }
+
+  /** True when the datagram was dropped for its options. */
+  #refuseOptions(packet: PacketBuffer, now: Instant): boolean {
+    const verdict = checkIpv4Options(packet.arena, packet.start);
+    if (verdict.kind === 'good') return false;
+    const sourceRoute = verdict.kind === 'source-route';
+    this.icmp.report(packet, sourceRoute ? icmp4SourceRouteFailed : icmp4ParameterProblem(verdict.pointer), now);
+    this.#drop(packet, sourceRoute ? 'source-route' : 'bad-options', now);
+    return true;
   }
 
   #forward(packet: PacketBuffer, from: RouterInterface, target: number, now: Instant): void {
-    const { arena, start } = packet;
-    const ipv4 = ipVersion(arena, start) === 4;
     if (target < 0) {
-      this.#unreachable(packet, target, now);
+      this.#undeliverable(packet, target, now);
       return;
     }
     const to = this.interfaces[target]!;
-    if (from.kind === 'host' || to.kind === 'host') {
+    if (to.kind === 'host' || from.kind === 'host') {
       if (from === to) {
-        // The kernel sent us what we would send back to it: the specific route is withdrawn or missing.
-        this.#report(packet, ipv4 ? icmp4HostUnreachable : icmp6AddressUnreachable, now);
+        // The kernel sent us what we would send back to it: the route meant for this is withdrawn or missing.
+        this.#reportByFamily(packet, icmp4HostUnreachable, icmp6AddressUnreachable, now);
         this.#drop(packet, 'host-loop', now);
         return;
       }
-    } else {
-      if ((ipv4 ? ipv4TimeToLive(arena, start) : ipv6HopLimit(arena, start)) <= 1) {
-        this.#report(packet, ipv4 ? icmp4TimeExceeded : icmp6TimeExceeded, now);
-        this.#drop(packet, 'ttl', now);
-        return;
-      }
-      if (ipv4) ipv4DecrementTimeToLive(arena, start);
-      else arena[start + 7] = arena[start + 7]! - 1;
-    }
-    if (packet.length > to.mtuOctets) this.#tooBig(packet, to, ipv4, now);
+    } else if (!this.#decrement(packet, to, now)) return;
+    if (packet.length > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
     else this.#enqueue(packet, to, now);
   }
 
+  /** From link to link this node is a hop: false when the packet may go no further, and was dropped. */
+  #decrement(packet: PacketBuffer, to: RouterInterface, now: Instant): boolean {
+    const { arena, start } = packet;
+    const ipv4 = ipVersion(arena, start) === 4;
+    if ((ipv4 ? ipv4TimeToLive(arena, start) : ipv6HopLimit(arena, start)) <= 1) {
+      this.#reportByFamily(packet, icmp4TimeExceeded, icmp6TimeExceeded, now);
+      this.#drop(packet, 'ttl', now);
+      return false;
+    }
+    if (!ipv4) arena[start + 7] = arena[start + 7]! - 1;
+    else {
+      ipv4DecrementTimeToLive(arena, start);
+      if (arena[start] !== 0x45) {
+        const address = [...to.addresses, ...this.#own.all].find(isIpv4);
+        if (address !== undefined) recordInIpv4Options(arena, start, address, toMilliseconds(now));
+      }
+    }
+    return true;
+  }
+
   #enqueue(packet: PacketBuffer, to: RouterInterface, now: Instant): void {
-    packet.trafficClass = this.#classifier.classify(packet.arena, packet.start, packet.length);
+    if (to.classifier !== undefined)
+      packet.trafficClass = to.classifier.classify(packet.arena, packet.start, packet.length);
     to.offeredPackets++;
     to.offeredOctets += packet.length;
     to.queue.enqueue(packet, now);
   }
 
-  #tooBig(packet: PacketBuffer, to: RouterInterface, ipv4: boolean, now: Instant): void {
-    if (ipv4 && !ipv4DontFragment(packet.arena, packet.start)) {
-      this.#drop(packet, 'mtu', now);
-      return;
-    }
-    this.#report(packet, ipv4 ? icmp4FragmentationNeeded(to.mtuOctets) : icmp6PacketTooBig(to.mtuOctets), now);
-    this.#drop(packet, 'mtu', now);
-  }
-
-  #unreachable(packet: PacketBuffer, target: number, now: Instant): void {
-    const ipv4 = ipVersion(packet.arena, packet.start) === 4;
-    if (target === LOCAL) {
-      this.#drop(packet, 'protocol', now);
-      return;
-    }
-    const down = target === WITHDRAWN;
-    if (ipv4) this.#report(packet, down ? icmp4HostUnreachable : icmp4NetUnreachable, now);
-    else this.#report(packet, down ? icmp6AddressUnreachable : icmp6NoRoute, now);
-    this.#drop(packet, down ? 'link-down' : 'no-route', now);
-  }
-
-  /** Multicast of the local network control block and limited broadcast: never forwarded, RFC 1812 section 5.3.5.1. */
-  #deliverOnLink(packet: PacketBuffer, from: RouterInterface, now: Instant): void {
-    const targets = this.interfaces.filter((each) =>
-      from.kind === 'host' ? each.kind === 'link' && each.queue.up : each.kind === 'host',
-    );
+  /** The packet to the first interface, a copy to each other. */
+  #enqueueCopies(packet: PacketBuffer, targets: readonly RouterInterface[], otherwise: DropReason, now: Instant): void {
     for (const to of targets.slice(1)) {
       const copy = this.#pool.copyOf(packet.view());
       if (copy === undefined) continue;
@@ -302,92 +325,109 @@ export class Router {
       this.#enqueue(copy, to, now);
     }
     const first = targets[0];
-    if (first === undefined) this.#drop(packet, 'link-scope', now);
+    if (first === undefined) this.#drop(packet, otherwise, now);
     else this.#enqueue(packet, first, now);
   }
 
-  /** The interface is down: packets in its queue that have another way now take it. */
+  /** Longer than the next link carries: fragments, or an error with the size that fits (RFC 1191, RFC 8201). */
+  #tooBig(packet: PacketBuffer, to: RouterInterface, now: Instant): void {
+    const ipv4 = ipVersion(packet.arena, packet.start) === 4;
+    if (!ipv4 || ipv4DontFragment(packet.arena, packet.start)) {
+      this.#reportByFamily(packet, icmp4FragmentationNeeded(to.mtuOctets), icmp6PacketTooBig(to.mtuOctets), now);
+      this.#drop(packet, 'mtu', now);
+      return;
+    }
+    const others = fragmentIpv4(packet, to.mtuOctets, this.#pool);
+    if (others === undefined) {
+      this.#drop(packet, 'no-buffer', now);
+      return;
+    }
+    this.#enqueue(packet, to, now);
+    for (const fragment of others) {
+      this.originatedPackets++;
+      this.#enqueue(fragment, to, now);
+    }
+  }
+
+  #undeliverable(packet: PacketBuffer, target: number, now: Instant): void {
+    if (target === LOCAL) {
+      this.#deliverLocally(packet, now);
+      return;
+    }
+    const down = target === WITHDRAWN;
+    if (down) this.#reportByFamily(packet, icmp4HostUnreachable, icmp6AddressUnreachable, now);
+    else this.#reportByFamily(packet, icmp4NetUnreachable, icmp6NoRoute, now);
+    this.#drop(packet, down ? 'link-down' : 'no-route', now);
+  }
+
+  #deliverLocally(packet: PacketBuffer, now: Instant): void {
+    let whole = packet;
+    if (ipVersion(packet.arena, packet.start) === 4 && ipv4IsFragment(packet.arena, packet.start)) {
+      const assembled = this.reassembler.add(packet, now);
+      if (assembled === undefined) return;
+      for (const fragment of assembled.fragments) this.#consume(fragment);
+      whole = assembled.datagram;
+      this.originatedPackets++;
+    }
+    const verdict = handleLocal(whole);
+    if (verdict === 'reply') {
+      // The same buffer goes out again as a packet of our own.
+      this.consumedPackets++;
+      this.originate(whole, now);
+      return;
+    }
+    if (verdict !== 'ignore') this.icmp.report(whole, verdict, now);
+    this.#drop(whole, 'protocol', now);
+  }
+
+  /** The interface is down: packets in its queue that have another way take it, at the age they have. */
   #reroute(from: RouterInterface, now: Instant): void {
     for (const queue of from.queue.classes) {
       for (let remaining = queue.packets; remaining > 0; remaining--) {
-        const packet = queue.shift();
+        const packet = queue.shift(now);
         if (packet === undefined) break;
-        const { arena, start } = packet;
-        const ipv4 = ipVersion(arena, start) === 4;
-        const target = ipv4 ? this.routes.lookup4(arena, start + 16) : this.routes.lookup6(arena, start + 24);
-        const other = target < 0 ? undefined : this.interfaces[target];
-        if (other === undefined || other === from || other.kind === 'host' || packet.length > other.mtuOctets) {
+        const target = this.#lookup(packet);
+        const other = target < 0 ? from : this.interfaces[target]!;
+        if (other === from || other.kind === 'host' || packet.length > other.mtuOctets) {
           from.queue.adopt(packet, now);
           continue;
         }
         from.reroutedPackets++;
         other.offeredPackets++;
         other.offeredOctets += packet.length;
+        packet.trafficClass = other.classifier!.classify(packet.arena, packet.start, packet.length);
         other.queue.adopt(packet, now);
       }
     }
   }
 
-  /** Sends an ICMP error about the packet, which stays the caller's. */
-  #report(packet: PacketBuffer, error: IcmpError, now: Instant): void {
-    const { arena, start, length } = packet;
-    const ipv4 = ipVersion(arena, start) === 4;
-    const tooBig = !ipv4 && error.type === 2;
-    if (!(ipv4 ? mayReportIpv4(arena, start, length) : mayReportIpv6(arena, start, length, tooBig))) return;
-    const target = ipv4 ? this.routes.lookup4(arena, start + 12) : this.routes.lookup6(arena, start + 8);
-    const source = this.#sourceAddress(target >= 0 ? target : packet.ingress, ipv4);
-    if (target < 0 || source === undefined) return;
-    if (!this.#icmpErrors.take(now)) {
-      this.suppressedIcmpErrors++;
-      return;
-    }
-    const message = this.#pool.acquire();
-    if (message === undefined) return;
-    invariant(icmpErrorOctets(source) <= this.#pool.largestPacketOctets, 'slots too small for an ICMP error');
-    this.#identification = (this.#identification + 1) & 0xffff;
-    message.length = writeIcmpError(arena, message.start, error, source, arena, start, length, this.#identification);
-    this.originate(message, now);
+  #lookup({ arena, start }: PacketBuffer): number {
+    return ipVersion(arena, start) === 4
+      ? this.routes.lookup4(arena, start + 16)
+      : this.routes.lookup6(arena, start + 24);
   }
 
-  /** RFC 1812 section 4.3.2.4: the address of the interface it leaves by; a link without one borrows the node's. */
-  #sourceAddress(index: number, ipv4: boolean): IpAddress | undefined {
-    const candidates = [
-      this.interfaces[index],
-      ...this.interfaces.filter((each) => each.kind === 'host'),
-      ...this.interfaces,
-    ];
-    for (const each of candidates) {
-      const address = each?.addresses.find((one) => isIpv4(one) === ipv4);
-      if (address !== undefined) return address;
-    }
-    return undefined;
+  #reportByFamily(packet: PacketBuffer, ipv4: IcmpError, ipv6: IcmpError, now: Instant): void {
+    this.icmp.report(packet, ipVersion(packet.arena, packet.start) === 4 ? ipv4 : ipv6, now);
   }
 
   #hostHas(address: IpAddress): boolean {
     return this.interfaces.some(
-      (each) => each.kind === 'host' && each.addresses.some((own) => String(own) === String(address)),
+      (each) => each.kind === 'host' && each.addresses.some((own) => equalAddresses(own, address)),
     );
   }
 
-  #isOwnIpv4(octets: Uint8Array, at: number): boolean {
-    const own = this.#ownIpv4;
-    const address = (octets[at]! << 24) | (octets[at + 1]! << 16) | (octets[at + 2]! << 8) | octets[at + 3]!;
-    for (let i = 0; i < own.length; i++) if (own[i] === address) return true;
-    return false;
+  #consume(packet: PacketBuffer): void {
+    this.consumedPackets++;
+    this.#pool.release(packet);
   }
-
-  #droppedOwn = 0;
 
   /** Every drop of the router and its queues. `output` is the interface whose queue drops; without it the input drops. */
   #drop(packet: PacketBuffer, reason: DropReason, now: Instant, output = -1): void {
     if (output >= 0) this.interfaces[output]!.outputDrops.add(reason);
     else if (packet.ingress >= 0) this.interfaces[packet.ingress]!.inputDrops.add(reason);
-    else this.#droppedOwn++;
+    else this.droppedOwnPackets++;
     this.#onDrop?.(packet, reason, now);
     this.#pool.release(packet);
   }
-}
-
-function isLimitedBroadcast(octets: Uint8Array, at: number): boolean {
-  return octets[at] === 255 && octets[at + 1] === 255 && octets[at + 2] === 255 && octets[at + 3] === 255;
 }

@@ -31,7 +31,7 @@ export interface InterfaceSnapshot {
     readonly octets: number;
     readonly dropped: Readonly<Record<string, number>>;
   };
-  /** packets = sentPackets + queuedPackets + reroutedPackets + the sum of dropped. */
+  /** packets + restoredPackets = sentPackets + queuedPackets + reroutedPackets + the sum of dropped. */
   readonly output: {
     readonly packets: number;
     readonly octets: number;
@@ -40,6 +40,7 @@ export interface InterfaceSnapshot {
     readonly queuedPackets: number;
     readonly queuedOctets: number;
     readonly reroutedPackets: number;
+    readonly restoredPackets: number;
     readonly oldestWaitMs: number;
     readonly dropped: Readonly<Record<string, number>>;
     readonly classes: readonly ClassSnapshot[];
@@ -51,7 +52,10 @@ export interface RouterSnapshot {
   readonly routes: number;
   readonly originatedPackets: number;
   readonly consumedPackets: number;
-  readonly suppressedIcmpErrors: number;
+  readonly reassemblingPackets: number;
+  readonly droppedOwnPackets: number;
+  readonly icmpErrorsSent: number;
+  readonly icmpErrorsSuppressed: number;
   /** Packets unaccounted for: 0, or an alarm. */
   readonly imbalance: number;
 }
@@ -62,7 +66,10 @@ export function snapshotRouter(router: Router, now: Instant): RouterSnapshot {
     routes: router.routes.size,
     originatedPackets: router.originatedPackets,
     consumedPackets: router.consumedPackets,
-    suppressedIcmpErrors: router.suppressedIcmpErrors,
+    reassemblingPackets: router.reassembler.fragments,
+    droppedOwnPackets: router.droppedOwnPackets,
+    icmpErrorsSent: router.icmp.sent,
+    icmpErrorsSuppressed: router.icmp.suppressed,
     imbalance: router.imbalance(),
   };
 }
@@ -84,6 +91,7 @@ function snapshotInterface(each: RouterInterface, now: Instant): InterfaceSnapsh
       queuedPackets: queue.packets,
       queuedOctets: queue.octets,
       reroutedPackets: each.reroutedPackets,
+      restoredPackets: each.restoredPackets,
       oldestWaitMs: toMilliseconds(queue.oldestWait(now)),
       dropped: each.outputDrops.snapshot(),
       classes: queue.classes.map(snapshotClass),

@@ -30,12 +30,16 @@ export interface TrafficClass {
   readonly codelInterval?: Duration;
   readonly ecn: boolean;
   readonly staleAfter?: Duration;
-  readonly hold?: HoldSettings;
+  /** `off`: not even when the link holds by default. */
+  readonly hold?: HoldSettings | 'off';
 }
 
 /** Ports that the node's own command and telemetry services use unless the scenario says otherwise. */
-export const COMMAND_PORTS = [PORT.ssh, 5000] as const;
-export const TELEMETRY_PORTS = [5001] as const;
+export const COMMAND_PORTS: readonly number[] = [PORT.ssh, 5000];
+export const TELEMETRY_PORTS: readonly number[] = [5001];
+const MAIL_PORTS: readonly number[] = [PORT.smtp, PORT.submission];
+
+const plain = { weight: 1, discipline: 'tail-drop', ecn: false } as const;
 
 export const DEFAULT_TRAFFIC_CLASSES: readonly TrafficClass[] = [
   {
@@ -45,31 +49,21 @@ export const DEFAULT_TRAFFIC_CLASSES: readonly TrafficClass[] = [
       { protocols: [PROTOCOL.udp], ports: [PORT.ntp, PORT.mobileIp] },
       { dscps: [DSCP.cs6, DSCP.cs7] },
     ],
+    ...plain,
     priority: 0,
-    weight: 1,
-    discipline: 'tail-drop',
-    ecn: false,
-    // A time stamp or a registration that old misleads: RFC 5944 section 3.6.3 retransmits after 1 s already.
+    // A time stamp or a registration that old misleads; RFC 5944 section 3.6.3 sends a new one after 1 s already.
     staleAfter: seconds(4),
   },
-  {
-    name: 'commands',
-    matches: [{ ports: COMMAND_PORTS }, { dscps: [DSCP.cs5, DSCP.ef] }],
-    priority: 1,
-    weight: 1,
-    discipline: 'tail-drop',
-    ecn: false,
-  },
-  {
-    name: 'telemetry',
-    matches: [{ ports: TELEMETRY_PORTS }, { dscps: [DSCP.cs4, DSCP.af41] }],
-    priority: 2,
-    weight: 1,
-    discipline: 'tail-drop',
-    ecn: false,
-  },
-  { name: 'bulk', matches: [], priority: 3, weight: 1, discipline: 'tail-drop', ecn: false },
+  { name: 'commands', matches: [{ ports: COMMAND_PORTS }, { dscps: [DSCP.cs5, DSCP.ef] }], ...plain, priority: 1 },
+  { name: 'telemetry', matches: [{ ports: TELEMETRY_PORTS }, { dscps: [DSCP.cs4, DSCP.af41] }], ...plain, priority: 2 },
+  { name: 'mail', matches: [{ ports: MAIL_PORTS }], ...plain, priority: 3 },
+  { name: 'files', matches: [], ...plain, priority: 3 },
 ];
+
+/** The classes of a link that holds packets for its next contact: every class that does not say and does not grow stale. */
+export function withHold(classes: readonly TrafficClass[], hold: HoldSettings): TrafficClass[] {
+  return classes.map((each) => (each.hold === undefined && each.staleAfter === undefined ? { ...each, hold } : each));
+}
 
 export interface QueueLimit {
   readonly packets: number;
@@ -100,6 +94,6 @@ export function classQueueSettings(
       },
     }),
     ...(staleAfter !== undefined && { staleAfter }),
-    ...(hold !== undefined && { hold }),
+    ...(hold !== undefined && hold !== 'off' && { hold }),
   };
 }

@@ -126,7 +126,7 @@ describe('forwarding', () => {
     t.now = 1e9 as typeof t.now;
     for (let i = 0; i < 50; i++) expired();
     expect(t.sent(UP).length).toBe(5);
-    expect(t.router.snapshot(t.now).suppressedIcmpErrors).toBe(85);
+    expect(t.router.snapshot(t.now).icmpErrorsSuppressed).toBe(85);
   });
 });
 
