@@ -7,7 +7,7 @@
  * contact waits here. Whatever the queue itself drops (age, CoDel) goes through the router's one drop function.
  */
 import type { PacketBuffer, PacketPool, PacketSource } from '../core/packet.ts';
-import { type Duration, type Instant, milliseconds, NEVER, plus } from '../core/time.ts';
+import { type Duration, earliest, type Instant, milliseconds, NEVER, plus } from '../core/time.ts';
 import { ClassQueue, type ClassQueueSettings, type QueueDrop } from './class-queue.ts';
 import type { HoldStore } from './hold-store.ts';
 
@@ -102,7 +102,13 @@ export class OutputQueue implements PacketSource {
   }
 
   nextReadyAt(now: Instant): Instant {
-    return this.#up && this.#waiting && this.packets > 0 ? plus(now, POOL_RETRY) : NEVER;
+    if (!this.#up || !this.#waiting) return NEVER;
+    let at: Instant = NEVER;
+    for (const { oldestQueuedAt } of this.classes) {
+      if (oldestQueuedAt !== undefined)
+        at = earliest(at, oldestQueuedAt > now ? oldestQueuedAt : plus(now, POOL_RETRY));
+    }
+    return at;
   }
 
   /** Contact begins or ends. At its end everything stays here until the router has looked for another way. */
