@@ -5,9 +5,11 @@ export interface Carrier {
   isUp(time: Instant): boolean;
   /** The next instant after `time` at which it comes or goes; NEVER when it stays. */
   nextChange(time: Instant): Instant;
+  /** The contacts that end after `from`, at most `count`; none when it is always there. */
+  upcoming(from: Instant, count: number): ContactInterval[];
 }
 
-export const ALWAYS: Carrier = { isUp: () => true, nextChange: () => NEVER };
+export const ALWAYS: Carrier = { isUp: () => true, nextChange: () => NEVER, upcoming: () => [] };
 
 export interface ContactInterval {
   /** Acquisition of signal. */
@@ -54,7 +56,6 @@ export class ContactList implements Carrier {
     return (cycle + this.#period + this.#contacts[0]!.aos) as Instant;
   }
 
-  /** The contacts that end after `from`, at most `count`. */
   upcoming(from: Instant, count: number): ContactInterval[] {
     const found: ContactInterval[] = [];
     let time = from;

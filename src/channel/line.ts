@@ -36,21 +36,16 @@ import { ErrorSource } from './error-source.ts';
 import type { LineCode } from './line-coding.ts';
 import type { NoiseConfig } from './noise.ts';
 import { EagerReceiver, LazyReceiver, type Receiver } from './receiver.ts';
-import { Timeline } from './timeline.ts';
-
-/** Something that has a value at every instant, e.g. a `Timeline`, or a slant range. */
-export interface Varying<Value> {
-  at(time: Instant): Value;
-}
+import { type Stepped, Timeline, type Varying } from './timeline.ts';
 
 export interface LineSettings {
   /** bit/s on the wire, every stuffed bit, flag and FCS included. */
-  readonly rate: Timeline<number>;
+  readonly rate: Stepped<number>;
   /** Propagation delay for a bit sent at that time, nanoseconds. */
   readonly delay: Varying<number>;
   /** Extra delay of a frame, uniform from 0 to this, nanoseconds; never reorders. */
   readonly jitter: Varying<number>;
-  readonly noise: Timeline<NoiseConfig>;
+  readonly noise: Stepped<NoiseConfig>;
 }
 
 export interface LineOptions {
@@ -356,7 +351,7 @@ export class Line {
       this.#settle(event);
     if (!this.#receiver.pending && this.#undecided.length > 0) {
       // The deframer stands behind an intact flag and said nothing of these: an abort inside them swallowed the rest.
-      for (const frame of this.#undecided.splice(0)) this.#lose(frame, frame.damage ?? NOTHING_SEEN, this.#toldTo);
+      for (const frame of this.#undecided.splice(0)) this.#lose(frame, frame.damage ?? NOTHING_SEEN, frame.endBit);
     }
   }
 
@@ -379,6 +374,12 @@ export class Line {
     while (undecided.length > 0) {
       const frame = undecided[0]!;
       if (event.endBit <= frame.firstBit) return;
+      if (event.firstBit >= frame.endBit) {
+        // The event is of what came after: nothing, or an abort inside it, was all the deframer saw of this frame.
+        undecided.shift();
+        this.#lose(frame, frame.damage ?? NOTHING_SEEN, frame.endBit);
+        continue;
+      }
       if (frame.damage === undefined) frame.damage = { ...damage, flippedBits: this.#flipsWithin(frame) };
       if (event.endBit < frame.endBit) return;
       undecided.shift();
@@ -405,8 +406,11 @@ export class Line {
   /** Noise made a frame with a good FCS out of parts of others, or of fill. */
   #inventPacket(event: DeframedFrame): void {
     const packet = this.#options.pool.copyOf(event.octets);
-    this.counters.add('framesSpurious');
-    if (packet === undefined) return;
+    if (packet === undefined) {
+      this.counters.add('spuriousIgnored');
+      return;
+    }
+    this.counters.add('packetsSpurious');
     packet.damage = { outcome: 'spurious', octets: event.octets, flippedBits: NO_FLIPS };
     this.#launch(packet, event.endBit);
   }
@@ -460,14 +464,14 @@ export class Line {
       this.#drop(packet, damage);
       return;
     }
-    this.counters.add(damage.outcome === 'altered' ? 'framesAltered' : 'packetsSpurious');
+    if (damage.outcome === 'altered') this.counters.add('packetsAltered');
     this.#tapReceived(packet, 'good', damage.flippedBits, damage.octets);
     const { encapsulation, fcs } = this.#options;
     const end = damage.octets.length - fcsOctets(fcs);
     const parsed = encapsulation.parse(damage.octets, 0, end);
     if (parsed < 0) {
       this.#lost++;
-      this.counters.add(damage.outcome === 'altered' ? 'lost.header' : 'lostSpurious');
+      this.counters.add('lost.header');
       this.#options.tap?.packetDropped(this.#options.link, this.#options.direction, packet, 'header', packet.arrivesAt);
       this.#options.pool.release(packet);
       return;

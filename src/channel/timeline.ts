@@ -4,12 +4,23 @@
  */
 import { type Instant, invariant, NEVER } from '../core/index.ts';
 
+/** Something that has a value at every instant, e.g. a `Timeline`, or a slant range. */
+export interface Varying<Value> {
+  at(time: Instant): Value;
+}
+
+/** The same, with values that hold between changes. */
+export interface Stepped<Value> extends Varying<Value> {
+  /** The first instant after `time` at which the value is set anew; NEVER when it does not change again. */
+  nextChange(time: Instant): Instant;
+}
+
 export interface Step<Value> {
   readonly at: Instant;
   readonly value: Value;
 }
 
-export class Timeline<Value> {
+export class Timeline<Value> implements Stepped<Value> {
   readonly #steps: readonly Step<Value>[];
   readonly #cycle: number;
 
@@ -34,7 +45,6 @@ export class Timeline<Value> {
     return this.#steps[this.#index(time)]!.value;
   }
 
-  /** The first instant after `time` at which the value is set anew; NEVER when it does not change again. */
   nextChange(time: Instant): Instant {
     if (this.isConstant) return NEVER;
     const next = this.#index(time) + 1;

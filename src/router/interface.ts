@@ -3,6 +3,7 @@ import { Counters } from '../core/counters.ts';
 import type { PacketPool } from '../core/packet.ts';
 import { type Duration, seconds } from '../core/time.ts';
 import type { IpAddress } from '../ip/index.ts';
+import type { HoldSettings } from './class-queue.ts';
 import { Classifier, type ClassRule } from './classifier.ts';
 import type { DropReason } from './drop.ts';
 import type { HoldStore } from './hold-store.ts';
@@ -26,6 +27,8 @@ export interface InterfaceOptions {
   readonly classes?: readonly TrafficClass[];
   /** The limit of each class's queue that does not set its own; default 1000 packets and no octet limit. */
   readonly limit?: Partial<QueueLimit>;
+  /** What classes that say nothing of it, and whose packets do not grow stale, hold while the link is down. */
+  readonly hold?: HoldSettings;
   /** The line's rate, so that CoDel's target is not below one packet's time; without it the line counts as fast. */
   readonly rateBitPerSec?: number;
   /** Where a class that holds on disk keeps its packets. Without it they are held in memory. */
@@ -68,7 +71,8 @@ export class RouterInterface {
     this.kind = options.kind;
     this.mtuOctets = mtuOctets;
     this.addresses = options.addresses ?? [];
-    this.classes = options.kind === 'host' ? HOST_CLASSES : (options.classes ?? DEFAULT_TRAFFIC_CLASSES);
+    this.classes =
+      options.kind === 'host' ? HOST_CLASSES : holding(options.classes ?? DEFAULT_TRAFFIC_CLASSES, options.hold);
     this.classifier =
       options.kind === 'host' ? undefined : new Classifier(rulesOf(this.classes), this.classes.length - 1);
     const limit = { ...DEFAULT_LIMIT, ...options.limit };
@@ -86,3 +90,8 @@ export class RouterInterface {
 
 const rulesOf = (classes: readonly TrafficClass[]): ClassRule[] =>
   classes.flatMap((entry, trafficClass) => entry.matches.map((match) => ({ trafficClass, ...match })));
+
+function holding(classes: readonly TrafficClass[], hold: HoldSettings | undefined): readonly TrafficClass[] {
+  if (hold === undefined) return classes;
+  return classes.map((each) => (each.hold !== undefined || each.staleAfter !== undefined ? each : { ...each, hold }));
+}
