@@ -16,7 +16,7 @@ export type ControlLine = { readonly kind: 'line'; readonly text: string } | { r
 const LF = 10;
 const CR = 13;
 const IAC = 255;
-const TELNET = { firstCommand: 240, will: 251, wont: 252, do: 253, dont: 254 } as const;
+const TELNET = { firstCommand: 240, dataMark: 242, will: 251, wont: 252, do: 253, dont: 254 } as const;
 
 export class ControlReader {
   readonly #line = new Uint8Array(LINE_LIMIT_OCTETS);
@@ -53,6 +53,8 @@ export class ControlReader {
   }
 
   #put(octet: number): void {
+    // The kernel takes the urgent octet of a SYNCH out of the stream, so its DM, or its IAC, may arrive alone in front of ABOR.
+    if (octet === TELNET.dataMark && this.#length === 0) return;
     // CR NUL is CR in a name: only then does a CR stay in front of something that is not LF.
     if (octet === 0 && this.#length > 0 && this.#line[this.#length - 1] === CR) return;
     if (this.#length < LINE_LIMIT_OCTETS) this.#line[this.#length++] = octet;
@@ -80,7 +82,7 @@ export class ControlReader {
       else if (octet === TELNET.do) this.#telnet = 'do';
       else if (octet === TELNET.dont) this.#telnet = 'dont';
       else if (octet < TELNET.firstCommand) {
-        this.#put(IAC);
+        if (this.#length > 0) this.#put(IAC);
         this.#put(octet);
       }
     }

@@ -81,6 +81,9 @@ export const SITE: CommandRow = {
     const name = (space < 0 ? argument : argument.slice(0, space)).toUpperCase();
     const command = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
     if (command === undefined) context.reply(504, 'There is no such SITE command; SITE HELP lists them.');
-    else yield* command(context, space < 0 ? '' : argument.slice(space + 1)) ?? [];
+    else {
+      const run = command(context, space < 0 ? '' : argument.slice(space + 1));
+      if (run !== undefined) yield* run;
+    }
   },
 };
