@@ -12,9 +12,9 @@ export interface HeldPacket {
 }
 
 export interface HoldStore {
-  /** Oldest first. */
   readonly packets: number;
   readonly octets: number;
+  /** The oldest. */
   first(): HeldPacket | undefined;
   /** Keeps a copy, which survives the process; the caller keeps the packet. False when it could not be written. */
   append(packet: PacketBuffer): boolean;
