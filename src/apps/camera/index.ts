@@ -1,3 +1,4 @@
 export * from './earth-limb.ts';
 export * from './photograph.ts';
 export * from './png.ts';
+export * from './settings.ts';
