@@ -27,6 +27,8 @@ export interface CaptureInterface {
   readonly linkType: number;
   readonly bitPerSecond?: number;
   readonly snapOctets?: number;
+  /** Length of the frame check sequence that ends each frame; 0 or left out: none. */
+  readonly fcsOctets?: number;
 }
 
 export interface CapturedPacket {
@@ -56,6 +58,7 @@ const OPTION = {
   interfaceDescription: 3,
   interfaceSpeed: 8,
   interfaceResolution: 9,
+  interfaceFcsLength: 13,
   packetFlags: 2,
   packetDropCount: 4,
   packetId: 5,
@@ -156,6 +159,8 @@ export class PcapngEncoder {
     if (description.bitPerSecond !== undefined)
       block.option64(OPTION.interfaceSpeed, BigInt(Math.round(description.bitPerSecond)));
     block.option(OPTION.interfaceResolution, Uint8Array.of(NANOSECOND_RESOLUTION));
+    if (description.fcsOctets !== undefined)
+      block.option(OPTION.interfaceFcsLength, Uint8Array.of(description.fcsOctets * 8));
     return block.finish();
   }
 
@@ -281,9 +286,11 @@ export class PcapngDecoder {
     let name = `interface ${this.interfaces.length}`;
     let resolution = 6; // microseconds unless said otherwise (draft section 4.2)
     let bitPerSecond: number | undefined;
+    let fcsOctets: number | undefined;
     for (const [code, value] of this.#options(body, 8)) {
       if (code === OPTION.interfaceName) name = utf8Decoder.decode(value);
       if (code === OPTION.interfaceResolution && value.length >= 1) resolution = value[0]!;
+      if (code === OPTION.interfaceFcsLength && value.length >= 1) fcsOctets = value[0]! >>> 3;
       if (code === OPTION.interfaceSpeed && value.length >= 8)
         bitPerSecond = Number(new DataView(value.buffer, value.byteOffset, 8).getBigUint64(0, this.#littleEndian));
     }
@@ -295,6 +302,7 @@ export class PcapngDecoder {
       linkType: view.getUint16(0, this.#littleEndian),
       snapOctets: view.getUint32(4, this.#littleEndian),
       ...(bitPerSecond === undefined ? {} : { bitPerSecond }),
+      ...(fcsOctets === undefined ? {} : { fcsOctets }),
     });
     return undefined;
   }

@@ -34,6 +34,8 @@ export interface RecordedDirection {
   readonly to: string;
   readonly bitPerSecond?: number;
   readonly framing: 'frame-relay' | 'cisco-hdlc' | 'ppp';
+  /** 2 for FCS-16 (the default), 4 for FCS-32. */
+  readonly fcsOctets?: 2 | 4;
 }
 
 export interface RecordedLink {
@@ -279,6 +281,7 @@ export class Capture {
               name: interfaceName(link.name, direction.name, tap),
               description: describeTap(tap, direction),
               linkType: tap.startsWith('frame') ? FRAME_LINK_TYPE[direction.framing] : LINK_TYPE.raw,
+              ...(tap.startsWith('frame') ? { fcsOctets: direction.fcsOctets ?? 2 } : {}),
               ...(direction.bitPerSecond === undefined ? {} : { bitPerSecond: direction.bitPerSecond }),
             }),
           );
