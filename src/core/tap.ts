@@ -58,6 +58,6 @@ export interface LinkTap {
   /** A packet came out of the link, to the router at its far end. */
   packetOut(link: number, direction: LinkDirection, packet: PacketBuffer, now: Instant): void;
 
-  /** A packet that had entered ends here; `reason` is the name of the drop counter without its `drop.`. */
+  /** A packet ends here; `reason` names the drop counter. Link −1: a router dropped it before it had chosen a link. */
   packetDropped(link: number, direction: LinkDirection, packet: PacketBuffer, reason: string, now: Instant): void;
 }

@@ -16,7 +16,7 @@ import {
   type WallTime,
 } from '../core/index.ts';
 import { PacketRing, type RingRecord } from './packet-ring.ts';
-import { type CapturedPacket, LINK_TYPE, PACKET_FLAG, PcapngEncoder } from './pcapng.ts';
+import { type CapturedPacket, type CaptureInterface, LINK_TYPE, PACKET_FLAG, PcapngEncoder } from './pcapng.ts';
 
 export const TAPS = ['ip-in', 'frame-sent', 'frame-received', 'ip-out', 'dropped'] as const;
 export type Tap = (typeof TAPS)[number];
@@ -98,7 +98,24 @@ export class Recorder implements LinkTap {
 
   #packet(link: number, direction: number, tap: number, reason: number, packet: PacketBuffer, now: Instant): void {
     const { arena, start, end, id, trafficClass } = packet;
-    this.ring.append(link, direction, tap, 0, reason, now, id, trafficClass, 0, 0, arena, start, end, this.#snapOctets);
+    // A router that drops before it has chosen a link says −1; that is the interface behind the last link's.
+    const where = link < 0 ? this.links.length : link;
+    this.ring.append(
+      where,
+      direction,
+      tap,
+      0,
+      reason,
+      now,
+      id,
+      trafficClass,
+      0,
+      0,
+      arena,
+      start,
+      end,
+      this.#snapOctets,
+    );
   }
 
   frameSent(
@@ -208,7 +225,7 @@ export class Capture {
     this.#position = position;
     // The sequence number that the cursor's first record has when none is missed.
     this.#expected = recorder.ring.read(position)?.record.sequence ?? recorder.ring.appended;
-    this.#interfaces = new Int32Array(recorder.links.length * 2 * TAPS.length).fill(-1);
+    this.#interfaces = new Int32Array((recorder.links.length + 1) * 2 * TAPS.length).fill(-1);
     this.#describe(selection);
   }
 
@@ -274,20 +291,31 @@ export class Capture {
             !(tap === 'ip-out' && direction.to === selection.at)
           )
             continue;
-          this.#interfaces[(linkIndex * 2 + index) * TAPS.length + tapIndex] = this.#received.length;
-          this.#received.push(0);
-          this.#descriptions.push(
-            this.#encoder.interfaceDescription({
-              name: interfaceName(link.name, direction.name, tap),
-              description: describeTap(tap, direction),
-              linkType: tap.startsWith('frame') ? FRAME_LINK_TYPE[direction.framing] : LINK_TYPE.raw,
-              ...(tap.startsWith('frame') ? { fcsOctets: direction.fcsOctets ?? 2 } : {}),
-              ...(direction.bitPerSecond === undefined ? {} : { bitPerSecond: direction.bitPerSecond }),
-            }),
-          );
+          const isFrame = tap.startsWith('frame');
+          this.#add((linkIndex * 2 + index) * TAPS.length + tapIndex, {
+            name: interfaceName(link.name, direction.name, tap),
+            description: describeTap(tap, direction),
+            linkType: isFrame ? FRAME_LINK_TYPE[direction.framing] : LINK_TYPE.raw,
+            ...(isFrame ? { fcsOctets: direction.fcsOctets ?? 2 } : {}),
+            ...(direction.bitPerSecond === undefined ? {} : { bitPerSecond: direction.bitPerSecond }),
+          });
         }
       }
     }
+    const { links, directions, taps, at } = selection;
+    if (links !== undefined || directions !== undefined || at !== undefined) return;
+    if (taps === undefined || taps.includes('dropped'))
+      this.#add(this.#recorder.links.length * 2 * TAPS.length + DROPPED, {
+        name: interfaceName('router', 'any', 'dropped'),
+        description: 'IP packets that a router dropped before it had chosen a link',
+        linkType: LINK_TYPE.raw,
+      });
+  }
+
+  #add(slot: number, description: CaptureInterface): void {
+    this.#interfaces[slot] = this.#received.length;
+    this.#received.push(0);
+    this.#descriptions.push(this.#encoder.interfaceDescription(description));
   }
 
   #packet(record: RingRecord, interfaceId: number): CapturedPacket {

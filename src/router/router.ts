@@ -62,8 +62,10 @@ export interface RouterOptions {
   /** ICMP errors the router sends: so many a second, so many at once. Default 5 and 10: each can take half a second on a slow line. */
   readonly icmpErrorsPerSecond?: number;
   readonly icmpErrorBurst?: number;
-  /** Told of every drop before the packet is released. It must not keep the packet. */
-  readonly onDrop?: (packet: PacketBuffer, reason: DropReason, now: Instant) => void;
+  /** Told of every drop before the packet is released, with the interface whose queue drops or −1. It must not keep the packet. */
+  readonly onDrop?: (packet: PacketBuffer, reason: DropReason, now: Instant, output: number) => void;
+  /** Told of every packet on its way into an interface's output queue, which may still drop it. It must not keep the packet. */
+  readonly onOffer?: (packet: PacketBuffer, output: number, now: Instant) => void;
 }
 
 /** Preference 10 unless given; lower wins. */
@@ -76,6 +78,7 @@ export class Router {
   readonly reassembler: Reassembler;
   readonly #pool: PacketPool;
   readonly #onDrop: RouterOptions['onDrop'];
+  readonly #onOffer: RouterOptions['onOffer'];
   readonly #own: OwnAddresses;
   readonly #ready: number[] = [];
   /** Packets that the node made: ICMP messages, later fragments, copies, whole datagrams from fragments. */
@@ -88,6 +91,7 @@ export class Router {
   constructor(options: RouterOptions) {
     this.#pool = options.pool;
     this.#onDrop = options.onDrop;
+    this.#onOffer = options.onOffer;
     this.interfaces = options.interfaces.map(
       (settings, index) =>
         new RouterInterface(index, settings, options.pool, {
@@ -311,6 +315,7 @@ export class Router {
       packet.trafficClass = to.classifier.classify(packet.arena, packet.start, packet.length);
     to.offeredPackets++;
     to.offeredOctets += packet.length;
+    this.#onOffer?.(packet, to.index, now);
     to.queue.enqueue(packet, now);
   }
 
@@ -427,7 +432,7 @@ export class Router {
     if (output >= 0) this.interfaces[output]!.outputDrops.add(reason);
     else if (packet.ingress >= 0) this.interfaces[packet.ingress]!.inputDrops.add(reason);
     else this.droppedOwnPackets++;
-    this.#onDrop?.(packet, reason, now);
+    this.#onDrop?.(packet, reason, now, output);
     this.#pool.release(packet);
   }
 }
