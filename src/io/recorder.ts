@@ -46,8 +46,8 @@ export interface RecordedLink {
 
 export interface RecorderOptions {
   readonly links: readonly RecordedLink[];
-  /** The wall time of instant 0, for the timestamps. */
-  readonly epoch: WallTime;
+  /** The wall time of instant 0, for the timestamps; may be set later, when the data plane has started. */
+  readonly epoch?: WallTime;
   readonly ringOctets?: number;
   /** Octets kept of each packet; the default keeps all. */
   readonly snapOctets?: number;
@@ -69,7 +69,7 @@ const MOST_REASONS = 1 << 12;
 
 export class Recorder implements LinkTap {
   readonly links: readonly RecordedLink[];
-  readonly epoch: WallTime;
+  epoch: WallTime;
   readonly application: string;
   readonly ring: PacketRing;
   readonly #snapOctets: number;
@@ -78,7 +78,7 @@ export class Recorder implements LinkTap {
 
   constructor(options: RecorderOptions) {
     this.links = options.links;
-    this.epoch = options.epoch;
+    this.epoch = options.epoch ?? (0n as WallTime);
     this.application = options.application ?? 'omni';
     this.ring = new PacketRing(options.ringOctets ?? DEFAULT_RING_OCTETS);
     this.#snapOctets = options.snapOctets ?? 0x10000;

@@ -136,8 +136,9 @@ export class PacketLives {
       if (
         later !== undefined &&
         flowOf(later) === flowOf(segment) &&
-        later.sequence === segment.sequence &&
-        later.payloadOctets > 0
+        // The octets may be cut into other segments than before.
+        ((segment.sequence - later.sequence) | 0) >= 0 &&
+        ((segment.sequence - later.sequence) | 0) < later.payloadOctets
       )
         return { packetId: packet.packetId, afterSeconds: seconds(packet.at - lost.at) };
     }

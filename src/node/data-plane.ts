@@ -16,13 +16,14 @@ import {
   type LinkDirection,
   type LinkTap,
   OmniError,
+  type PacketBuffer,
   PacketPool,
   TAILROOM_OCTETS,
 } from '../core/index.ts';
 import { LinkDriver } from '../io/link-driver.ts';
 import type { Native } from '../io/native.ts';
 import { type IpAddress, isIpv4, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
-import { type RouteOptions, Router, type RouterSnapshot, type TrafficClass } from '../router/index.ts';
+import { type DropReason, type RouteOptions, Router, type RouterSnapshot, type TrafficClass } from '../router/index.ts';
 import type { ResolvedDirection, ResolvedLink, ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
 import { type ConservationAlarm, checkConservation } from './conservation.ts';
 import { encapsulationOf, FASTEST_BIT_PER_SECOND, type LineSources, lineSettingsOf } from './line-settings.ts';
@@ -242,9 +243,7 @@ class ScenarioDataPlane implements DataPlane {
         }),
       ],
       routes,
-      ...(tap !== undefined && {
-        onDrop: (packet, reason, now) => tap.packetDropped(-1, 0, packet, reason, now),
-      }),
+      ...(tap !== undefined && tapOf(tap, scenario, node.name, own)),
     });
   }
 
@@ -315,6 +314,20 @@ class ScenarioDataPlane implements DataPlane {
         this.#options.log(`alarm=conservation where=${alarm.where} missing=${alarm.missing}`);
     this.#alarms = alarms;
   }
+}
+
+/** A router's packets for the tap: what it offers to a link, and what it drops there or before it has chosen one. */
+function tapOf(tap: LinkTap, scenario: ResolvedScenario, node: string, own: readonly ResolvedLink[]) {
+  // Interface 0 is the host.
+  const links = [-1, ...own.map((link) => scenario.links.indexOf(link))];
+  const directions = [0, ...own.map((link) => (link.from === node ? 0 : 1))] as readonly LinkDirection[];
+  return {
+    onOffer: (packet: PacketBuffer, output: number, now: Instant): void => {
+      if (output > 0) tap.packetIn(links[output]!, directions[output]!, packet, now);
+    },
+    onDrop: (packet: PacketBuffer, reason: DropReason, now: Instant, output: number): void =>
+      tap.packetDropped(links[output] ?? -1, directions[output] ?? 0, packet, reason, now),
+  };
 }
 
 /** Header, FCS and a little, so that a frame made longer by noise is judged by its FCS and not by its length. */

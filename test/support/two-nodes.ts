@@ -79,6 +79,11 @@ export async function twoNodes(options: TwoNodesOptions = {}): Promise<TwoNodes>
           { name: 'space', kind: 'link', mtuOctets, limit: { packets: options.queuePackets ?? 1000 } },
         ],
         routes: [{ prefix: prefixOf(parseIpv4(addresses[1 - i]!)!, 32), interface: 1 }],
+        onOffer: (packet, output, now) => {
+          if (output === 1) options.tap?.packetIn(0, i as 0 | 1, packet, now);
+        },
+        onDrop: (packet, reason, now, output) =>
+          options.tap?.packetDropped(output === 1 ? 0 : -1, i as 0 | 1, packet, reason, now),
       });
     }) as [Router, Router];
     const lines = [options.up, options.down].map((given, direction) => {

@@ -1,0 +1,38 @@
+/** The recorder of a testbed's links: what the scenario calls them, and the wall time of the data plane's instant 0. */
+import type { Instant, WallTime } from '../core/index.ts';
+import { Recorder } from '../io/recorder.ts';
+import type { ResolvedDirection, ResolvedLink, ResolvedScenario } from '../scenario/resolved.ts';
+
+export function createRecorder(scenario: ResolvedScenario, options: { ringOctets?: number } = {}): Recorder {
+  return new Recorder({
+    application: `omni, testbed ${scenario.name}, seed ${scenario.seed}`,
+    links: scenario.links.map((link) => ({
+      name: link.name,
+      directions: [
+        recordedDirection(link, 'up', link.from, link.to, link.up),
+        recordedDirection(link, 'down', link.to, link.from, link.down),
+      ] as const,
+    })),
+    ...options,
+  });
+}
+
+/** To be called once the data plane runs; `now` is its present instant. Captures carry the host's wall time from then on. */
+export function setRecorderClock(recorder: Recorder, now: Instant): void {
+  recorder.epoch = (BigInt(Date.now()) * 1_000_000n - BigInt(now)) as WallTime;
+}
+
+const recordedDirection = (
+  link: ResolvedLink,
+  name: string,
+  from: string,
+  to: string,
+  settings: ResolvedDirection,
+) => ({
+  name,
+  from,
+  to,
+  bitPerSecond: settings.rateBitPerSecond,
+  framing: link.encapsulation.kind,
+  fcsOctets: link.fcs === 32 ? (4 as const) : (2 as const),
+});
