@@ -10,7 +10,7 @@ interface VerbEntry {
 /** Every verb, in the order that help shows. */
 const VERBS: Readonly<Record<string, VerbEntry>> = {
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
-  serve: { summary: 'run one service alone: omni serve ftp', load: () => import('./verbs/serve.ts') },
+  serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 
