@@ -9,8 +9,15 @@ interface VerbEntry {
 
 /** Every verb, in the order that help shows. */
 const VERBS: Readonly<Record<string, VerbEntry>> = {
+  up: { summary: 'bring a testbed up', load: () => import('./verbs/up.ts') },
+  down: { summary: 'remove a testbed, also after a crash', load: () => import('./verbs/down.ts') },
+  status: { summary: 'show what is up: nodes, links, services', load: () => import('./verbs/status.ts') },
+  exec: { summary: 'run a program on a node', load: () => import('./verbs/exec.ts') },
+  shell: { summary: 'open a shell on a node', load: () => import('./verbs/shell.ts') },
+  validate: { summary: 'check a scenario file; print the JSON Schema', load: () => import('./verbs/validate.ts') },
+  doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
-  serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
+  serve: { summary: 'run one service alone: omni serve ftp', load: () => import('./verbs/serve.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

@@ -37,17 +37,23 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+const EXIT_OF: Readonly<Record<string, ExitCode>> = {
+  OMNI_NO_PERMISSION: EXIT.noPermission,
+  OMNI_UNAVAILABLE: EXIT.unavailable,
+  OMNI_INTERRUPTED: EXIT.interrupted,
+  OMNI_NO_TESTBED: EXIT.temporary,
+  OMNI_TESTBED_UP: EXIT.temporary,
+  OMNI_TESTBED_BUSY: EXIT.temporary,
+  OMNI_NAME_TAKEN: EXIT.temporary,
+  OMNI_NO_DAEMON: EXIT.temporary,
+};
+
 /** One clear sentence and the exit code for whatever a verb threw. */
 export function explain(error: unknown): { text: string; exitCode: number } {
   if (error instanceof VerbError) return { text: sentence(error.message, error.remedy), exitCode: error.exitCode };
   if (error instanceof OmniError) {
     const code = (error.cause as { code?: string } | undefined)?.code;
-    const exitCode =
-      error.code === 'OMNI_NO_PERMISSION' || code === 'EPERM' || code === 'EACCES'
-        ? EXIT.noPermission
-        : error.code === 'OMNI_UNAVAILABLE'
-          ? EXIT.unavailable
-          : EXIT.failure;
+    const exitCode = EXIT_OF[error.code] ?? (code === 'EPERM' || code === 'EACCES' ? EXIT.noPermission : EXIT.failure);
     return { text: sentence(error.message, error.remedy), exitCode };
   }
   if (isCommanderError(error)) return { text: '', exitCode: error.exitCode === 0 ? EXIT.success : EXIT.usage };

@@ -1,5 +1,6 @@
 /** A valid scenario file to a resolved scenario: defaults, addresses, routes, sysctls; and the checks that span keys. */
-import { minutes, seconds } from '../core/index.ts';
+import type { ClockSettings } from '../apps/ntp/config.ts';
+import { minutes } from '../core/index.ts';
 import { formatAddress, PROTOCOL, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
 import { hostAddress, overlap } from './addresses.ts';
 import type { Problem } from './problems.ts';
@@ -13,7 +14,7 @@ import type {
   ResolvedTun,
 } from './resolved.ts';
 import { computeRoutes } from './routes.ts';
-import type { Scenario, ScenarioClasses } from './schema.ts';
+import type { Scenario, ScenarioClasses, ScenarioNode } from './schema.ts';
 import { SERVICE_NAMES } from './service-settings.ts';
 import { kernelTcp } from './tcp.ts';
 
@@ -86,12 +87,7 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
       ...(classes !== undefined && { classes: resolveClasses(classes) }),
       forwards: transit,
       sysctls: { ...kernelSysctls(transit, ipv6), ...tcp.sysctls, ...texts(node.sysctl) },
-      clock: {
-        offset: node.clock?.offset ?? seconds(0),
-        driftPpm: node.clock?.driftPpm ?? 0,
-        randomWalkPpm: node.clock?.randomWalkPpm ?? 0,
-        tick: node.clock?.tick ?? seconds(0),
-      },
+      ...(node.clock !== undefined && { clock: resolveClock(node.clock) }),
       services: Object.fromEntries(SERVICE_NAMES.flatMap((s) => (node[s] === undefined ? [] : [[s, node[s]]]))),
     };
   });
@@ -107,6 +103,17 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
       links,
       networks,
     },
+  };
+}
+
+function resolveClock(clock: NonNullable<ScenarioNode['clock']>): ClockSettings {
+  return {
+    offsetSeconds: (clock.offset ?? 0) / 1e9,
+    driftPpm: clock.driftPpm ?? 0,
+    temperaturePpm: clock.temperaturePpm ?? 0,
+    temperaturePeriodSeconds: (clock.temperaturePeriod ?? minutes(95)) / 1e9,
+    randomWalkPpmPerSqrtHour: clock.randomWalkPpm ?? 0,
+    tickMs: (clock.tick ?? 0) / 1e6,
   };
 }
 

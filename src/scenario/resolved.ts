@@ -2,6 +2,7 @@
  * A scenario with every default filled in and every number in base units: bit/s, nanoseconds, octets. Plain JSON, because it
  * travels to the daemon and the app processes in a file. Lists are in the order of the scenario file.
  */
+import type { ClockSettings } from '../apps/ntp/config.ts';
 import type { LineCode } from '../channel/index.ts';
 import type { Duration } from '../core/index.ts';
 import type { PresetName } from './presets.ts';
@@ -40,7 +41,8 @@ export interface ResolvedNode {
   readonly forwards: boolean;
   /** Written in this order. */
   readonly sysctls: Readonly<Record<string, string>>;
-  readonly clock: ResolvedClock;
+  /** Without it the node has the host's time. */
+  readonly clock?: ClockSettings;
   readonly services: Readonly<Partial<Record<ServiceName, unknown>>>;
 }
 
@@ -168,13 +170,6 @@ export interface ResolvedLos {
   readonly queue: 'hold' | 'drop';
   readonly holdOctets: number;
   readonly holdAge: Duration;
-}
-
-export interface ResolvedClock {
-  readonly offset: Duration;
-  readonly driftPpm: number;
-  readonly randomWalkPpm: number;
-  readonly tick: Duration;
 }
 
 export interface ResolvedTrafficClass {

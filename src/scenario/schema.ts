@@ -288,19 +288,26 @@ const clock = z
     offset: signedDuration().optional().meta({ description: 'How far ahead of true time it starts. Default 0s.' }),
     driftPpm: z
       .number()
-      .min(-10_000)
-      .max(10_000)
+      .min(-500)
+      .max(500)
       .optional()
       .meta({ description: 'Frequency error in parts per million. Default 0.' }),
+    temperaturePpm: z
+      .number()
+      .min(0)
+      .max(100)
+      .optional()
+      .meta({ description: 'Amplitude of a sine in the frequency, ppm. Default 0.' }),
+    temperaturePeriod: duration().optional().meta({ description: 'Period of that sine. Default 95min, an orbit.' }),
     randomWalkPpm: z
       .number()
       .min(0)
-      .max(1000)
+      .max(10)
       .optional()
-      .meta({ description: 'Random walk of the frequency, ppm per square root of an hour. Default 0.' }),
+      .meta({ description: 'Random walk of the frequency, ppm after one hour. Default 0.' }),
     tick: duration().optional().meta({ description: 'Resolution; 10ms on UoSAT-12. Default 0: none.' }),
   })
-  .meta({ description: "The node's software clock." });
+  .meta({ description: "The node's software clock. Without it the node has the host's time." });
 
 const route = z
   .strictObject({

@@ -3,14 +3,21 @@
  * name it (`ftp: {}` takes all defaults). A new service adds a line here and one in src/node/services/index.ts.
  */
 import { z } from 'zod';
+import { cameraSettings } from '../apps/camera/settings.ts';
+import { ftpSettings } from '../apps/ftp/settings.ts';
+import { ntpSettings } from '../apps/ntp/config.ts';
+
+/** A service whose own settings are not written yet; what is given reaches it as it is. */
+const open = (description: string) => z.looseObject({}).meta({ description });
 
 export const SERVICE_SETTINGS = {
-  ftp: z.looseObject({}).meta({ description: 'The FTP server.' }),
-  ntp: z.looseObject({}).meta({ description: 'The NTP server or client.' }),
-  smtp: z.looseObject({}).meta({ description: 'The store-and-forward mail relay.' }),
-  telemetry: z.looseObject({}).meta({ description: 'Telemetry in UDP: the source or the recorder.' }),
-  command: z.looseObject({}).meta({ description: 'The command receiver or sender.' }),
-  mobileIp: z.looseObject({}).meta({ description: 'Mobile IP: home agent, foreign agent or mobile node.' }),
+  ftp: ftpSettings.meta({ description: 'The FTP server.' }),
+  camera: cameraSettings.meta({ description: "The onboard camera: photographs in the FTP server's folder." }),
+  ntp: ntpSettings.meta({ description: 'NTP: a client that steers the clock, a server, or both.' }),
+  smtp: open('The store-and-forward mail relay.'),
+  telemetry: open('Telemetry in UDP: the source or the recorder.'),
+  command: open('The command receiver or sender.'),
+  mobileIp: open('Mobile IP: home agent, foreign agent or mobile node.'),
 } as const;
 
 export type ServiceName = keyof typeof SERVICE_SETTINGS;

@@ -1,0 +1,14 @@
+/** Every service that a node can run, by its key in the scenario. Loaded when a node has it. */
+import type { ServiceName } from '../../scenario/service-settings.ts';
+import type { StartService } from '../service.ts';
+
+export interface ServiceEntry {
+  readonly load: () => Promise<StartService>;
+  /** It needs root after its start (raw sockets, routes); the node's app process then keeps it. */
+  readonly keepsRoot?: true;
+}
+
+export const SERVICES: Readonly<Partial<Record<ServiceName, ServiceEntry>>> = {
+  ftp: { load: async () => (await import('./ftp.ts')).startFtp },
+  camera: { load: async () => (await import('./camera.ts')).startCamera },
+};

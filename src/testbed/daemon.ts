@@ -1,0 +1,220 @@
+/**
+ * The link daemon of a testbed: opens the TUN devices inside the namespaces, runs the data plane on them, starts the app
+ * processes and serves the control socket. `omni up` drives it over IPC (`open-tuns`, `start`, `stay`); before `stay` it ends
+ * when its parent does, from then on when it is told to (SIGTERM), and its app processes with it.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OmniError } from '../core/index.ts';
+import { lineSources } from '../io/line-sources.ts';
+import { loadNative, type Native } from '../io/native.ts';
+import { createDataPlane, type DataPlane, type DataPlaneStatus } from '../node/data-plane.ts';
+import type { ResolvedScenario } from '../scenario/resolved.ts';
+import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';
+import { answerParent } from './child.ts';
+import { serveControl } from './control.ts';
+import { parseLinkChanges } from './link-change.ts';
+import { NETNS_DIRECTORY, type TestbedPaths } from './run-directory.ts';
+
+/** What the control request `status` answers. */
+export interface DaemonStatus {
+  readonly pid: number;
+  readonly realtime: boolean;
+  readonly scenario: ResolvedScenario;
+  readonly dataPlane: DataPlaneStatus;
+  readonly apps: readonly AppStatus[];
+}
+
+/** Below this the kernel's own threads stay; above ordinary programs, so that a busy machine does not delay bits. */
+const REALTIME_PRIORITY = 10;
+const CONTACTS_AHEAD = 64;
+const CONTACTS_INTERVAL_MILLISECONDS = 60_000;
+const APP_GRACE_MILLISECONDS = 2000;
+
+export class Daemon {
+  readonly #paths: TestbedPaths;
+  readonly #scenario: ResolvedScenario;
+  readonly #native: Native;
+  readonly #tuns = new Map<string, { fd: number; name: string }>();
+  #dataPlane: DataPlane | undefined;
+  #apps: readonly AppProcess[] = [];
+  #realtime = false;
+  #stays = false;
+  #stopping = false;
+
+  static async run(paths: TestbedPaths): Promise<Daemon> {
+    const scenario = JSON.parse(readFileSync(paths.scenario, 'utf8')) as ResolvedScenario;
+    return new Daemon(paths, scenario, await loadNative());
+  }
+
+  private constructor(paths: TestbedPaths, scenario: ResolvedScenario, native: Native) {
+    this.#paths = paths;
+    this.#scenario = scenario;
+    this.#native = native;
+    process.on('SIGTERM', () => void this.#stop('SIGTERM'));
+    process.on('SIGINT', () => void this.#stop('SIGINT'));
+    process.on('SIGHUP', () => {});
+    process.on('disconnect', () => {
+      if (!this.#stays) void this.#stop('omni up ended before the testbed was up');
+    });
+    answerParent((request) => {
+      if (request === 'open-tuns') return this.#openTuns();
+      if (request === 'start') return this.#start();
+      if (request === 'stay') {
+        this.#stays = true;
+        return true;
+      }
+      throw new OmniError('OMNI_REQUEST', `unknown request '${request}'`);
+    });
+  }
+
+  #openTuns(): number {
+    for (const { name, namespace, tun } of this.#scenario.nodes) {
+      if (tun === undefined) continue;
+      const netns = join(NETNS_DIRECTORY, namespace);
+      try {
+        const { fd } = this.#native.openTun({ name: tun.name, netns, vnetHeader: this.#scenario.offloads });
+        this.#tuns.set(name, { fd, name: tun.name });
+      } catch (cause) {
+        throw new OmniError('OMNI_TUN_OPEN', (cause as Error).message, { cause });
+      }
+    }
+    return this.#tuns.size;
+  }
+
+  async #start(): Promise<{ node: string; services: readonly string[] }[]> {
+    this.#dataPlane = createDataPlane({
+      scenario: this.#scenario,
+      tuns: this.#tuns,
+      native: this.#native,
+      sources: lineSources(this.#scenario),
+      log,
+    });
+    this.#realtime = process.env.OMNI_REALTIME !== '0' && this.#native.setRealtimePriority(REALTIME_PRIORITY);
+    this.#native.lockMemory();
+    this.#dataPlane.start();
+    await serveControl(this.#paths.controlSocket, (method, params) => this.#handle(method, params));
+    this.#apps = this.#scenario.nodes
+      .filter((node) => Object.keys(node.services).length > 0)
+      .map((node) => {
+        const app = new AppProcess(node, this.#paths);
+        app.onEnd((reason) => {
+          if (!this.#stopping) log(`event=app-ended node=${node.name} reason=${JSON.stringify(reason)}`);
+        });
+        return app;
+      });
+    const services = await Promise.all(
+      this.#apps.map(async (app) => ({
+        node: app.node.name,
+        services: await app.start(this.#contactsOf(app.node.name)),
+      })),
+    );
+    setInterval(() => {
+      for (const app of this.#apps) app.tellContacts(this.#contactsOf(app.node.name));
+    }, CONTACTS_INTERVAL_MILLISECONDS).unref();
+    log(
+      `event=started pid=${process.pid} realtime=${this.#realtime} tuns=${this.#tuns.size} apps=${this.#apps.length}`,
+    );
+    return services;
+  }
+
+  #handle(method: string, params: Readonly<Record<string, unknown>>): unknown {
+    const dataPlane = this.#dataPlane!;
+    switch (method) {
+      case 'status':
+        return this.#status();
+      case 'set-link': {
+        const changes = parseLinkChanges((params.changes ?? {}) as Record<string, unknown>);
+        for (const { direction, change } of changes) dataPlane.setLink(String(params.link), direction, change);
+        return changes.length;
+      }
+      case 'contacts':
+        return this.#contacts(params);
+      case 'service': {
+        const app = this.#apps.find((a) => a.node.name === params.node);
+        if (app === undefined)
+          throw new OmniError('OMNI_NO_SERVICE', `there is no node '${params.node}' with services`);
+        return app.request(String(params.service), String(params.method), params.params);
+      }
+      default:
+        throw new OmniError('OMNI_REQUEST', `unknown request '${method}'`);
+    }
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    return {
+      pid: process.pid,
+      realtime: this.#realtime,
+      scenario: this.#scenario,
+      dataPlane: this.#dataPlane!.status(),
+      apps: await Promise.all(this.#apps.map((app) => app.status())),
+    };
+  }
+
+  #contacts(params: Readonly<Record<string, unknown>>) {
+    const count = Math.min(10_000, Math.max(1, Number(params.count ?? 10) || 10));
+    return this.#scenario.links
+      .filter(({ name }) => params.link === undefined || params.link === name)
+      .flatMap(({ name, from, to }) =>
+        (['up', 'down'] as const).map((direction) => {
+          const contacts = this.#dataPlane!.contacts(name, direction, count);
+          return { link: name, direction, from, to, always: contacts === undefined, contacts: contacts ?? [] };
+        }),
+      );
+  }
+
+  /** A contact counts for a node when both directions are up, or the only direction that is not always up. */
+  #contactsOf(node: string): NodeContacts {
+    const dataPlane = this.#dataPlane!;
+    return {
+      origin: dataPlane.origin,
+      links: this.#scenario.links
+        .filter((link) => link.from === node || link.to === node)
+        .map((link) => {
+          const both = (['up', 'down'] as const).map((d) => dataPlane.contacts(link.name, d, CONTACTS_AHEAD));
+          const known = both.filter((list) => list !== undefined);
+          const outbound = link.from === node ? link.up : link.down;
+          const inbound = link.from === node ? link.down : link.up;
+          return {
+            peer: link.from === node ? link.to : link.from,
+            always: known.length === 0,
+            bitPerSecondIn: inbound.rateBitPerSecond,
+            bitPerSecondOut: outbound.rateBitPerSecond,
+            contacts: known.length < 2 ? (known[0] ?? []) : intersection(known[0]!, known[1]!),
+          };
+        }),
+    };
+  }
+
+  async #stop(why: string): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    log(`event=stopping why=${JSON.stringify(why)}`);
+    const ended = Promise.all(this.#apps.map((app) => new Promise<void>((resolve) => app.onEnd(() => resolve()))));
+    for (const app of this.#apps) app.kill('SIGTERM');
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, APP_GRACE_MILLISECONDS))]);
+    for (const app of this.#apps) app.kill('SIGKILL');
+    this.#dataPlane?.stop();
+    process.exit(0);
+  }
+}
+
+interface Interval {
+  readonly aosSeconds: number;
+  readonly losSeconds: number;
+}
+
+function intersection(a: readonly Interval[], b: readonly Interval[]): Interval[] {
+  return a.flatMap((x) =>
+    b.flatMap((y) => {
+      const aosSeconds = Math.max(x.aosSeconds, y.aosSeconds);
+      const losSeconds = Math.min(x.losSeconds, y.losSeconds);
+      return aosSeconds < losSeconds ? [{ aosSeconds, losSeconds }] : [];
+    }),
+  );
+}
+
+/** stdout is the daemon's log file. */
+function log(line: string): void {
+  process.stdout.write(`${new Date().toISOString()} ${line}\n`);
+}
