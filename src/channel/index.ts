@@ -1,5 +1,7 @@
 export * from './bit-clock.ts';
 export * from './contacts.ts';
+export * from './elevation-noise.ts';
+export * from './erfc.ts';
 export * from './error-source.ts';
 export * from './line.ts';
 export * from './line-coding.ts';

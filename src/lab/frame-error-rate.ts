@@ -127,5 +127,5 @@ export function binomialInterval99(n: number, p: number): { low: number; high: n
     return { low: low + 1, high };
   }
   const half = 2.5758 * Math.sqrt(n * p * (1 - p)) + 0.5;
-  return { low: Math.floor(mean - half), high: Math.ceil(mean + half) };
+  return { low: Math.floor(mean - half), high: Math.min(n, Math.ceil(mean + half)) };
 }

@@ -32,6 +32,8 @@ export interface Geometry {
   readonly delay: Varying<number>;
   /** Elevation in degrees; negative below the horizon. */
   readonly elevation: Varying<number>;
+  /** Nanoseconds of propagation from overhead at the orbit's mean height. */
+  readonly zenithDelay: number;
 }
 
 export interface LineSources {
