@@ -14,6 +14,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -37,6 +38,11 @@ const PROGRAMS = {
   interop: {},
   bench: { iperf3: 'iperf3' },
 };
+/**
+ * Debian packages that are unpacked into build/stock instead of installed: chrony and ntpsec exclude each other, and installing
+ * either would start a daemon that steers this host's clock. Only the interoperability tests run them, in namespaces.
+ */
+const UNPACKED = { test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'python3-ntp'] };
 const PURPOSES = {
   build: ['build'],
   demo: ['build', 'demo'],
@@ -56,6 +62,7 @@ function main() {
       EXIT_UNAVAILABLE,
     );
   if (only !== 'typescript') installPrograms();
+  if (only !== 'typescript') unpackPrograms();
   installNpmPackages();
   if (only !== 'typescript') buildAddon();
   buildTypeScript();
@@ -76,6 +83,29 @@ function installPrograms() {
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   run('apt-get', ['-q', 'update'], { env: environment, quiet: true });
   run('apt-get', ['-q', '-y', '--no-install-recommends', 'install', ...packages], { env: environment, quiet: true });
+}
+
+/** Not fatal: without them the tests that need them skip and say so. */
+function unpackPrograms() {
+  const packages = PURPOSES[purpose].flatMap((part) => UNPACKED[part] ?? []);
+  const folder = join(root, 'build', 'stock');
+  const stamp = join(folder, '.omni-stamp');
+  if (packages.length === 0 || read(stamp) === packages.join(' ')) return;
+  if (!onPath('apt-get') || !onPath('dpkg-deb'))
+    return say(`no apt-get here: tests against ${packages.join(', ')} will skip`);
+  say(`Debian packages to unpack into build/stock (not installed): ${packages.join(' ')}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const download = () => spawnSync('apt-get', ['-q', 'download', ...packages], { cwd: folder, encoding: 'utf8' });
+  let result = download();
+  if (result.status !== 0 && process.getuid?.() === 0) {
+    run('apt-get', ['-q', 'update'], { quiet: true });
+    result = download();
+  }
+  if (result.status !== 0) return say(`could not download them; tests against them will skip. ${result.stderr.trim()}`);
+  for (const name of readdirSync(folder).filter((f) => f.endsWith('.deb')))
+    run('dpkg-deb', ['-x', join(folder, name), folder], { quiet: true });
+  writeFileSync(stamp, packages.join(' '));
 }
 
 function installNpmPackages() {

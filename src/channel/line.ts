@@ -20,6 +20,7 @@ import {
   type PacketPool,
   type PacketSource,
   Rng,
+  type SegmentTrain,
 } from '../core/index.ts';
 import {
   countInsertedZeros,
@@ -30,6 +31,7 @@ import {
   payloadOffset,
   writeFcs,
 } from '../hdlc/index.ts';
+import { copySegments, SegmentView, segmentCount } from '../ip/segment-train.ts';
 import { BitClock } from './bit-clock.ts';
 import type { Carrier } from './contacts.ts';
 import { ErrorSource } from './error-source.ts';
@@ -74,6 +76,7 @@ export interface LineOptions {
 export type LineChange = Partial<{ rateBitPerSecond: number; delay: Duration; jitter: Duration; noise: NoiseConfig }>;
 
 interface Transmission {
+  /** Of a segment of a train: the train. */
   readonly packet: PacketBuffer;
   readonly frameStart: number;
   readonly frameEnd: number;
@@ -81,6 +84,23 @@ interface Transmission {
   readonly stuffedBits: number;
   /** One past the closing flag. */
   readonly endBit: number;
+  /** Which segment of `packet`, when that is a train; −1 for a packet that is one frame. */
+  readonly segment: number;
+}
+
+/** A train of segments on its way out: each is a frame of its own, and those that stay together arrive together. */
+interface Departure {
+  readonly packet: PacketBuffer;
+  readonly train: SegmentTrain;
+  readonly count: number;
+  /** The segment that is sent next. */
+  next: number;
+  /** Segments [intactFrom, intactTo) were carried intact and wait for those behind them; the last ends at bit `endBit`. */
+  intactFrom: number;
+  intactTo: number;
+  endBit: number;
+  /** Parts that have left under their own name. */
+  parts: number;
 }
 
 /** A frame that noise touched, or that stands behind a damaged flag: what came of it is not known yet. */
@@ -106,6 +126,8 @@ export class Line {
   /** Where the next frame may begin at the earliest; later starts are multiples of a flag away. */
   #grid: number;
   #sending: Transmission | undefined;
+  #departure: Departure | undefined;
+  readonly #segmentView = new SegmentView();
   #undecided: Undecided[] = [];
   #inFlightHead: PacketBuffer | undefined;
   #inFlightTail: PacketBuffer | undefined;
@@ -148,7 +170,8 @@ export class Line {
   }
 
   get inFlight(): number {
-    return this.#inFlight + this.#undecided.length + (this.#sending === undefined ? 0 : 1);
+    const leaving = this.#sending !== undefined || this.#departure !== undefined ? 1 : 0;
+    return this.#inFlight + this.#undecided.length + leaving;
   }
 
   get rateBitPerSecond(): number {
@@ -277,40 +300,67 @@ export class Line {
    * that came after a change which is due before `now` and not done yet.
    */
   #startFrame(now: Instant): void {
+    if (this.#departure !== undefined) {
+      this.#startSegment(this.#departure, this.#grid);
+      return;
+    }
     const { source } = this.#options;
     const until = Math.min(now, this.#nextCarrierChange - 1, this.#nextSettingChange) as Instant;
     let packet = source.dequeue(this.#time);
     if (packet === undefined && until > this.#time) packet = source.dequeue(until);
     if (packet === undefined) return;
-    const { encapsulation, fcs } = this.#options;
-    const octets = packet.arena;
-    const frameStart = packet.start - encapsulation.headerOctets;
-    encapsulation.writeHeader(octets, frameStart, octets[packet.start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
-    const frameEnd = writeFcs(fcs, octets, frameStart, packet.end);
-    const stuffedBits = (frameEnd - frameStart) * 8 + countInsertedZeros(octets, frameStart, frameEnd);
-    const firstBit = this.#nextStart(packet.queuedAt);
-    this.#tellFill(firstBit);
-    this.#sending = { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit: firstBit + stuffedBits + FLAG_BITS };
     this.#packetsIn++;
-    this.#octetsIn += packet.length;
-    const tap = this.#options.tap;
-    if (tap !== undefined) {
-      const startsAt = this.#clock.timeOf(firstBit);
-      const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
-      const { link, direction } = this.#options;
-      tap.frameSent(
-        link,
-        direction,
-        octets,
-        frameStart,
-        frameEnd,
-        packet.id,
-        firstBit,
-        firstBit + stuffedBits,
-        startsAt,
-        endsAt,
-      );
+    this.#octetsIn += packetOctets(packet);
+    const firstBit = this.#nextStart(packet.queuedAt);
+    const { train } = packet;
+    if (train === undefined) {
+      this.#sendFrame(packet, packet.start, packet.end, firstBit, -1);
+      return;
     }
+    const count = segmentCount(packet, train);
+    this.#departure = { packet, train, count, next: 0, intactFrom: 0, intactTo: 0, endBit: 0, parts: 0 };
+    this.#startSegment(this.#departure, firstBit);
+  }
+
+  #startSegment(departure: Departure, firstBit: number): void {
+    const view = this.#segmentView;
+    const segment = departure.next++;
+    view.expose(departure.packet, departure.train, segment, this.#options.encapsulation.headerOctets);
+    this.#sendFrame(departure.packet, view.start, view.end, firstBit, segment);
+    view.restore();
+  }
+
+  #sendFrame(packet: PacketBuffer, start: number, end: number, firstBit: number, segment: number): void {
+    const octets = packet.arena;
+    const { frameStart, frameEnd } = this.#encapsulate(octets, start, end);
+    const stuffedBits = (frameEnd - frameStart) * 8 + countInsertedZeros(octets, frameStart, frameEnd);
+    this.#tellFill(firstBit);
+    const endBit = firstBit + stuffedBits + FLAG_BITS;
+    this.#sending = { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment };
+    const { tap, link, direction } = this.#options;
+    if (tap === undefined) return;
+    const startsAt = this.#clock.timeOf(firstBit);
+    const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
+    tap.frameSent(
+      link,
+      direction,
+      octets,
+      frameStart,
+      frameEnd,
+      packet.id,
+      firstBit,
+      firstBit + stuffedBits,
+      startsAt,
+      endsAt,
+    );
+  }
+
+  /** Writes header and FCS around a datagram. */
+  #encapsulate(octets: Uint8Array, start: number, end: number): { frameStart: number; frameEnd: number } {
+    const { encapsulation, fcs } = this.#options;
+    const frameStart = start - encapsulation.headerOctets;
+    encapsulation.writeHeader(octets, frameStart, octets[start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
+    return { frameStart, frameEnd: writeFcs(fcs, octets, frameStart, end) };
   }
 
   #nextStart(readyAt: Instant): number {
@@ -326,13 +376,89 @@ export class Line {
     this.#grid = sent.endBit + FLAG_BITS * (this.#options.flagsBetweenFrames - 1);
     this.#bitsSent += sent.stuffedBits + FLAG_BITS;
     this.#frameOctets += sent.frameEnd - sent.frameStart;
-    const { packet } = sent;
-    if (this.#receiver.frame(packet.arena, sent.frameStart, sent.frameEnd, sent.firstBit, sent.stuffedBits)) {
-      this.#launch(packet, sent.endBit);
+    const { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit } = sent;
+    if (sent.segment >= 0) {
+      this.#finishSegment(sent);
+      return;
+    }
+    if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits)) {
+      this.#launch(packet, endBit);
       return;
     }
     this.#undecided.push({ ...sent, damage: undefined });
     this.#decide();
+  }
+
+  #finishSegment(sent: Transmission): void {
+    const departure = this.#departure!;
+    if (this.#receiver.intact(sent.firstBit, sent.stuffedBits)) {
+      departure.intactTo = sent.segment + 1;
+      departure.endBit = sent.endBit;
+    } else {
+      const alone = this.#separate(departure, sent);
+      if (alone !== undefined) {
+        const { packet, frameStart, frameEnd, firstBit, stuffedBits } = alone;
+        if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits))
+          this.#launch(packet, sent.endBit);
+        else this.#undecided.push({ ...alone, damage: undefined });
+      }
+      this.#decide();
+    }
+    if (departure.next < departure.count) return;
+    this.#departure = undefined;
+    if (departure.parts === 0) {
+      this.#launch(departure.packet, departure.endBit);
+      return;
+    }
+    this.#launchIntact(departure);
+    this.counters.add('packetsSplit', departure.parts - 1);
+    this.#options.pool.release(departure.packet);
+  }
+
+  /** Takes one segment out of its train, as a packet of its own; those intact before it leave first. */
+  #separate(departure: Departure, sent: Transmission): Transmission | undefined {
+    const { packet, train } = departure;
+    const { pool, encapsulation } = this.#options;
+    this.#launchIntact(departure);
+    departure.intactFrom = sent.segment + 1;
+    departure.intactTo = departure.intactFrom;
+    departure.parts++;
+    this.#segmentView.expose(packet, train, sent.segment, encapsulation.headerOctets);
+    const alone = pool.copyOf(packet.arena.subarray(this.#segmentView.start, this.#segmentView.end));
+    this.#segmentView.restore();
+    if (alone === undefined) {
+      this.#lost++;
+      this.counters.add('lost.no-buffer');
+      return undefined;
+    }
+    inheritTimes(alone, packet);
+    const { frameStart, frameEnd } = this.#encapsulate(alone.arena, alone.start, alone.end);
+    return { ...sent, packet: alone, frameStart, frameEnd, segment: -1 };
+  }
+
+  /** Sends on the segments of a train that lie between two damaged ones. */
+  #launchIntact(departure: Departure): void {
+    const { packet, train, intactFrom, intactTo } = departure;
+    if (intactTo === intactFrom) return;
+    const { pool, encapsulation } = this.#options;
+    departure.parts++;
+    let part: PacketBuffer | undefined;
+    if (intactTo - intactFrom === 1) {
+      this.#segmentView.expose(packet, train, intactFrom, encapsulation.headerOctets);
+      part = pool.copyOf(packet.arena.subarray(this.#segmentView.start, this.#segmentView.end));
+      this.#segmentView.restore();
+    } else {
+      part = pool.acquire();
+      if (part !== undefined) copySegments(packet, train, intactFrom, intactTo, part);
+    }
+    departure.intactFrom = intactTo;
+    if (part === undefined) {
+      this.#lost++;
+      this.counters.add('lost.no-buffer');
+      return;
+    }
+    inheritTimes(part, packet);
+    this.#launch(part, departure.endBit);
   }
 
   /** Tells the receiver of whole flags up to at most bit `to`. */
@@ -454,8 +580,8 @@ export class Line {
 
   #deliver(packet: PacketBuffer): void {
     this.#packetsOut++;
-    this.#octetsOut += packet.length;
-    this.#tapReceived(packet, 'good', NO_FLIPS, undefined);
+    this.#octetsOut += packetOctets(packet);
+    if (this.#options.tap !== undefined) this.#tapIntact(packet);
     this.#delivered.push(packet);
   }
 
@@ -493,6 +619,32 @@ export class Line {
       this.#options.tap.packetDropped(this.#options.link, this.#options.direction, packet, reason, packet.arrivesAt);
     }
     this.#options.pool.release(packet);
+  }
+
+  #tapIntact(packet: PacketBuffer): void {
+    const { train } = packet;
+    if (train === undefined) {
+      this.#tapReceived(packet, 'good', NO_FLIPS, undefined);
+      return;
+    }
+    const { tap, link, direction, encapsulation } = this.#options;
+    const view = this.#segmentView;
+    for (let segment = 0; segment < segmentCount(packet, train); segment++) {
+      view.expose(packet, train, segment, encapsulation.headerOctets);
+      const { frameStart, frameEnd } = this.#encapsulate(packet.arena, view.start, view.end);
+      tap!.frameReceived(
+        link,
+        direction,
+        packet.arena,
+        frameStart,
+        frameEnd,
+        packet.id,
+        'good',
+        NO_FLIPS,
+        packet.arrivesAt,
+      );
+      view.restore();
+    }
   }
 
   #tapReceived(
@@ -559,8 +711,12 @@ export class Line {
       const sentBits = Math.max(0, Math.min(sending.stuffedBits + FLAG_BITS, bit - sending.firstBit));
       this.#sending = undefined;
       this.#bitsSent += sentBits;
-      this.#receiver.cutFrame(sending.packet.arena, sending.frameStart, sending.frameEnd, sending.firstBit, sentBits);
-      this.#undecided.push({ ...sending, damage: undefined });
+      const cut = this.#departure === undefined ? sending : this.#separate(this.#departure, sending);
+      if (cut !== undefined) {
+        this.#receiver.cutFrame(cut.packet.arena, cut.frameStart, cut.frameEnd, cut.firstBit, sentBits);
+        this.#undecided.push({ ...cut, damage: undefined });
+      }
+      this.#endCutDeparture();
     } else this.#tellFill(bit);
     for (let event = this.#receiver.pollFrame(); event !== undefined; event = this.#receiver.pollFrame())
       this.#settle(event);
@@ -569,6 +725,15 @@ export class Line {
     this.#toldTo = bit;
     this.#carrier = false;
     if (this.#options.inFlightAtLos === 'cut') this.#cutInFlight(at);
+  }
+
+  /** The carrier was lost in a train's last segment: nothing of it is left to send. */
+  #endCutDeparture(): void {
+    const departure = this.#departure;
+    if (departure === undefined || departure.next < departure.count) return;
+    this.#departure = undefined;
+    this.counters.add('packetsSplit', departure.parts - 1);
+    this.#options.pool.release(departure.packet);
   }
 
   #cutInFlight(at: Instant): void {
@@ -595,4 +760,16 @@ function sameOctets(arena: Uint8Array, start: number, end: number, octets: Uint8
   if (end - start !== octets.length) return false;
   for (let i = 0; i < octets.length; i++) if (arena[start + i] !== octets[i]) return false;
   return true;
+}
+
+/** IP octets on the line: a train's headers count once for each segment. */
+function packetOctets(packet: PacketBuffer): number {
+  const { train } = packet;
+  return train === undefined ? packet.length : packet.length + (packet.packets - 1) * train.headerOctets;
+}
+
+function inheritTimes(part: PacketBuffer, whole: PacketBuffer): void {
+  part.enteredAt = whole.enteredAt;
+  part.queuedAt = whole.queuedAt;
+  part.trafficClass = whole.trafficClass;
 }

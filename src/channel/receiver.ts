@@ -35,6 +35,11 @@ export interface Receiver {
    * and no event was made of it. False: `pollFrame` tells what came of it, now or after more bits.
    */
   frame(octets: Uint8Array, start: number, end: number, firstBit: number, stuffedBits: number): boolean;
+  /**
+   * Whether the frame with these bits, and its closing flag, arrived as sent; then it counts as received. False: hand its octets
+   * to `frame`.
+   */
+  intact(firstBit: number, stuffedBits: number): boolean;
   /** Only the first `sentBits` of a frame went out before the carrier was lost. */
   cutFrame(octets: Uint8Array, start: number, end: number, firstBit: number, sentBits: number): void;
   /** The carrier is gone at `bit`: what was pending is lost, and the deframer hunts for a flag. */
@@ -96,14 +101,15 @@ export class LazyReceiver implements Receiver {
     }
   }
 
+  intact(firstBit: number, stuffedBits: number): boolean {
+    if (this.#dirty || this.#errors.next(firstBit + stuffedBits + FLAG_BITS) >= 0) return false;
+    this.#intactFrames++;
+    return true;
+  }
+
   frame(octets: Uint8Array, start: number, end: number, firstBit: number, stuffedBits: number): boolean {
-    if (!this.#dirty) {
-      if (this.#errors.next(firstBit + stuffedBits + FLAG_BITS) < 0) {
-        this.#intactFrames++;
-        return true;
-      }
-      this.#beginDirty();
-    }
+    if (this.intact(firstBit, stuffedBits)) return true;
+    if (!this.#dirty) this.#beginDirty();
     this.#bits.clear();
     appendStuffed(this.#bits, octets, start, end);
     appendFlags(this.#bits, 1);
@@ -195,6 +201,10 @@ export class EagerReceiver implements Receiver {
     const bits = new BitBuffer();
     appendFlags(bits, (to - from) / FLAG_BITS);
     this.#send(bits, from);
+  }
+
+  intact(): boolean {
+    return false;
   }
 
   frame(octets: Uint8Array, start: number, end: number, firstBit: number): boolean {

@@ -23,6 +23,14 @@ export interface FrameDamage {
   readonly flippedBits: readonly number[];
 }
 
+/** A datagram that stands for many: TCP segments of this much payload each, behind one set of headers (see ip/segment-train). */
+export interface SegmentTrain {
+  /** IP and TCP headers together. */
+  readonly headerOctets: number;
+  /** Payload of every segment but the last, which may be shorter. */
+  readonly segmentOctets: number;
+}
+
 export class PacketBuffer {
   /** The arena that every packet of the pool lies in. */
   readonly arena: Uint8Array;
@@ -40,6 +48,8 @@ export class PacketBuffer {
   arrivesAt = 0 as Instant;
   /** What the line did to its frame; undefined while nothing. */
   damage: FrameDamage | undefined = undefined;
+  /** Set when the packet is a train of segments. */
+  train: SegmentTrain | undefined = undefined;
   /** The class of service the router put it in. */
   trafficClass = 0;
   /** Interface it came in by, as the router numbers them; −1 when the node itself made it. */
@@ -56,6 +66,18 @@ export class PacketBuffer {
 
   get end(): number {
     return this.start + this.length;
+  }
+
+  /** The longest IP packet that this becomes on a line. */
+  get largestOctets(): number {
+    const { train } = this;
+    return train === undefined ? this.length : Math.min(this.length, train.headerOctets + train.segmentOctets);
+  }
+
+  /** How many packets this becomes on a line. */
+  get packets(): number {
+    const { train } = this;
+    return train === undefined ? 1 : Math.max(1, Math.ceil((this.length - train.headerOctets) / train.segmentOctets));
   }
 
   /** A view of the datagram; for cold paths, it allocates. Valid only while the caller owns the packet. */
@@ -104,6 +126,7 @@ export class PacketPool {
     packet.ingress = -1;
     packet.next = undefined;
     packet.damage = undefined;
+    packet.train = undefined;
     packet.inUse = true;
     return packet;
   }

@@ -19,6 +19,7 @@ import {
   type PacketBuffer,
   type PacketPool,
 } from '../core/index.ts';
+import { acceptOffloaded, describeOffloaded, VIRTIO_HEADER_OCTETS } from '../ip/index.ts';
 import type { Router } from '../router/index.ts';
 import type { Native, Reactor } from './native.ts';
 
@@ -64,6 +65,8 @@ export class LinkDriver {
   readonly lateness = new Lateness();
   readonly counters = new Counters();
   readonly #native: Native;
+  /** Octets of the offload header in front of every packet of a TUN; 0 without offloads. */
+  readonly #header: number;
   readonly #pool: PacketPool;
   readonly #tap: LinkTap | undefined;
   readonly #nodes: Node[] = [];
@@ -81,8 +84,10 @@ export class LinkDriver {
   readonly #writeDescriptors = new Int32Array(3 * WRITE_BATCH);
   readonly #writeResults = new Int32Array(WRITE_BATCH);
 
-  constructor(options: { native: Native; pool: PacketPool; tap?: LinkTap | undefined }) {
+  /** @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets. */
+  constructor(options: { native: Native; pool: PacketPool; tap?: LinkTap | undefined; offloads?: boolean }) {
     this.#native = options.native;
+    this.#header = options.offloads === true ? VIRTIO_HEADER_OCTETS : 0;
     this.#pool = options.pool;
     this.#tap = options.tap;
   }
@@ -202,13 +207,14 @@ export class LinkDriver {
         this.counters.add('pool-empty');
         break;
       }
-      this.#readOffsets[slots.length] = packet.start;
+      this.#readOffsets[slots.length] = packet.start - this.#header;
       slots.push(packet);
     }
     const wanted = slots.length;
     if (wanted === 0) return false;
     const { arena, largestPacketOctets } = this.#pool;
-    const count = reactor.readBatch(arena, this.#readOffsets, wanted, largestPacketOctets, this.#readResults);
+    const room = largestPacketOctets + this.#header;
+    const count = reactor.readBatch(arena, this.#readOffsets, wanted, room, this.#readResults);
     for (let i = 0; i < count; i++)
       this.#accept(slots[i]!, this.#readResults[2 * i]!, this.#readResults[2 * i + 1]!, now);
     slots.copyWithin(0, count);
@@ -224,7 +230,15 @@ export class LinkDriver {
       return;
     }
     const node = this.#nodes[index]!;
-    packet.length = length;
+    packet.length = length - this.#header;
+    if (this.#header > 0) {
+      const fault = packet.length > 0 ? acceptOffloaded(packet) : 'offload-header';
+      if (fault !== undefined) {
+        this.counters.add(fault);
+        this.#pool.release(packet);
+        return;
+      }
+    }
     node.now = now;
     node.router.receive(packet, node.host, now);
     this.#touch(node);
@@ -266,8 +280,9 @@ export class LinkDriver {
     for (let packet = source.dequeue(now); packet !== undefined; packet = source.dequeue(now)) {
       const at = 3 * this.#writes.length;
       this.#writeDescriptors[at] = node.index;
-      this.#writeDescriptors[at + 1] = packet.start;
-      this.#writeDescriptors[at + 2] = packet.length;
+      if (this.#header > 0) describeOffloaded(packet);
+      this.#writeDescriptors[at + 1] = packet.start - this.#header;
+      this.#writeDescriptors[at + 2] = packet.length + this.#header;
       this.#writes.push(packet);
       if (this.#writes.length === WRITE_BATCH && this.#reactor !== undefined) this.#flushWrites(this.#reactor);
     }

@@ -67,6 +67,8 @@ const REMEDIES = {
   rootDistance: 'the path is long; --max-distance SECONDS accepts more.',
   authentication: 'the keys differ.',
   cryptoNak: 'the server does not know this key.',
+  kissOther: 'the server sent a kiss code: it has no time yet, or does not serve us.',
+  kissDeny: 'the server refuses to serve us.',
   kissRate: 'the server asks for fewer requests; try again later.',
 };
 

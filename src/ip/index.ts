@@ -5,5 +5,7 @@ export * from './ipv4.ts';
 export * from './ipv4-options.ts';
 export * from './ipv6.ts';
 export * from './protocol.ts';
+export * from './segment-train.ts';
 export * from './tcp.ts';
 export * from './udp.ts';
+export * from './virtio.ts';

@@ -32,7 +32,7 @@ export function checkConservation(
     const counters = line.snapshot(now);
     const { queue } = router.interfaces[interfaceIndex]!;
     check(`${name}: queue to line`, queue.sentPackets - counters.packetsIn!);
-    const entered = counters.packetsIn! + (counters.packetsSpurious ?? 0);
+    const entered = counters.packetsIn! + (counters.packetsSpurious ?? 0) + (counters.packetsSplit ?? 0);
     check(`${name}: line`, entered - counters.packetsOut! - counters.packetsLost! - counters.packetsInFlight!);
   }
   for (const [name, router] of routers) check(`${name}: router`, router.imbalance());

@@ -138,7 +138,7 @@ class ScenarioDataPlane implements DataPlane {
     this.#options = options;
     const { scenario, native, tap } = options;
     this.#pool = poolFor(scenario);
-    this.#driver = new LinkDriver({ native, pool: this.#pool, tap });
+    this.#driver = new LinkDriver({ native, pool: this.#pool, tap, offloads: scenario.offloads });
     const indices = new Map<string, number>();
     for (const node of scenario.nodes) {
       if (node.tun === undefined) continue;
@@ -334,7 +334,7 @@ function tapOf(tap: LinkTap, scenario: ResolvedScenario, node: string, own: read
 const FRAME_OVERHEAD_OCTETS = 32;
 
 function poolFor(scenario: ResolvedScenario): PacketPool {
-  const mtu = Math.max(1500, ...scenario.links.map((link) => link.mtuOctets));
+  const mtu = scenario.offloads ? 65_535 : Math.max(1500, ...scenario.links.map((link) => link.mtuOctets));
   const slotOctets = mtu + HEADROOM_OCTETS + TAILROOM_OCTETS;
   let packets = FEWEST_SLOTS;
   for (const { up, down, mtuOctets, los } of scenario.links)

@@ -47,6 +47,8 @@ export class ClassQueue {
   #tail: PacketBuffer | undefined;
   /** In memory; the store has its own count. */
   #packets = 0;
+  /** What they become on the line: a train of segments counts as many. */
+  #frames = 0;
   #octets = 0;
   /** Deficit round robin's credit. */
   deficit = 0;
@@ -95,7 +97,7 @@ export class ClassQueue {
     const full =
       !up && hold !== undefined
         ? octets > hold.octets
-        : this.#octets + packet.length > settings.limitOctets || this.#packets >= settings.limitPackets;
+        : this.#octets + packet.length > settings.limitOctets || this.#frames >= settings.limitPackets;
     if (full) return this.#refuse(packet, 'queue-full', now);
     if (octets > this.peakOctets) this.peakOctets = octets;
     if (!up && this.store !== undefined) {
@@ -108,6 +110,7 @@ export class ClassQueue {
     else this.#tail.next = packet;
     this.#tail = packet;
     this.#packets++;
+    this.#frames += packet.packets;
     this.#octets += packet.length;
     return true;
   }
@@ -161,6 +164,7 @@ export class ClassQueue {
     if (this.#head === undefined) this.#tail = undefined;
     packet.next = undefined;
     this.#packets--;
+    this.#frames -= packet.packets;
     this.#octets -= packet.length;
     return packet;
   }

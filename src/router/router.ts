@@ -186,7 +186,7 @@ export class Router {
     const target = this.#lookup(packet);
     const to = target < 0 ? undefined : this.interfaces[target];
     if (to === undefined) this.#drop(packet, target === WITHDRAWN ? 'link-down' : 'no-route', now);
-    else if (packet.length > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
+    else if (packet.largestOctets > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
     else this.#enqueue(packet, to, now);
   }
 
@@ -286,7 +286,7 @@ export class Router {
         return;
       }
     } else if (!this.#decrement(packet, to, now)) return;
-    if (packet.length > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
+    if (packet.largestOctets > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
     else this.#enqueue(packet, to, now);
   }
 
@@ -337,7 +337,7 @@ export class Router {
   /** Longer than the next link carries: fragments, or an error with the size that fits (RFC 1191, RFC 8201). */
   #tooBig(packet: PacketBuffer, to: RouterInterface, now: Instant): void {
     const ipv4 = ipVersion(packet.arena, packet.start) === 4;
-    if (!ipv4 || ipv4DontFragment(packet.arena, packet.start)) {
+    if (!ipv4 || packet.train !== undefined || ipv4DontFragment(packet.arena, packet.start)) {
       this.#reportByFamily(packet, icmp4FragmentationNeeded(to.mtuOctets), icmp6PacketTooBig(to.mtuOctets), now);
       this.#drop(packet, 'mtu', now);
       return;
@@ -393,7 +393,7 @@ export class Router {
         if (packet === undefined) break;
         const target = this.#lookup(packet);
         const other = target < 0 ? from : this.interfaces[target]!;
-        if (other === from || other.kind === 'host' || packet.length > other.mtuOctets) {
+        if (other === from || other.kind === 'host' || packet.largestOctets > other.mtuOctets) {
           from.queue.adopt(packet, now);
           continue;
         }

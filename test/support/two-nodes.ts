@@ -21,6 +21,7 @@ export interface TwoNodesOptions {
   readonly poolPackets?: number;
   readonly seed?: number;
   readonly tap?: LinkTap;
+  readonly offloads?: boolean;
 }
 
 export interface TwoNodes {
@@ -56,15 +57,20 @@ export async function twoNodes(options: TwoNodesOptions = {}): Promise<TwoNodes>
     for (const fd of fds) native.closeFd(fd);
     for (const name of made) ip('netns', 'del', name);
   };
-  const pool = new PacketPool({ capacity: options.poolPackets ?? 8192, slotOctets: mtuOctets + 128 });
-  const driver = new LinkDriver({ native, pool, tap: options.tap });
+  const slotOctets = (options.offloads === true ? 65_535 : mtuOctets) + 128;
+  const pool = new PacketPool({ capacity: options.poolPackets ?? 8192, slotOctets });
+  const driver = new LinkDriver({ native, pool, tap: options.tap, offloads: options.offloads === true });
   try {
     const addresses = [ADDRESS_A, ADDRESS_B] as const;
     for (const [i, name] of names.entries()) {
       ip('netns', 'add', name);
       made.push(name);
       execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
-      const { fd } = native.openTun({ name: 'space0', netns: `/run/netns/${name}` });
+      const { fd } = native.openTun({
+        name: 'space0',
+        netns: `/run/netns/${name}`,
+        vnetHeader: options.offloads === true,
+      });
       fds.push(fd);
       ip('-n', name, 'link', 'set', 'lo', 'up');
       ip('-n', name, 'address', 'add', `${addresses[i]}/32`, 'dev', 'space0');

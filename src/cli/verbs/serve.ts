@@ -5,12 +5,14 @@ import { VerbError, type VerbModule, verb } from '../verb.ts';
 
 const SERVICES: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<VerbModule> }>> = {
   ftp: { summary: 'the FTP server, for any stock client', load: () => import('./serve/ftp.ts') },
+  ntp: { summary: 'an NTP server, right or wrong on purpose', load: () => import('./serve/ntp.ts') },
 };
 
 export function command(): Command {
   const list = Object.entries(SERVICES).map(([name, { summary }]) => `  ${name.padEnd(6)} ${summary}`);
   return verb('serve', 'Run one of a node’s services alone, outside any testbed.', [
     'omni serve ftp --help',
+    'omni serve ntp --listen 127.0.0.1:11123',
     'omni serve ftp --root ./files --listen 127.0.0.1:2121 --anonymous',
   ])
     .argument('<service>', `one of ${Object.keys(SERVICES).join(', ')}`)

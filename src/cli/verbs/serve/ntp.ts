@@ -1,10 +1,10 @@
 /** `omni serve ntp`: an NTP server on its own, from the host's clock or from one that is wrong on purpose. */
 import type { Command } from 'commander';
-import { clockSettings, ntpServerSettings } from '../../apps/ntp/index.ts';
-import { parseHostPort } from '../../io/ntp-address.ts';
-import { parseKey } from '../../io/ntp-keys.ts';
-import { serveNtp } from '../../io/ntp-serve.ts';
-import { note, printJson, verb } from '../verb.ts';
+import { clockSettings, ntpServerSettings } from '../../../apps/ntp/index.ts';
+import { parseHostPort } from '../../../io/ntp-address.ts';
+import { parseKey } from '../../../io/ntp-keys.ts';
+import { serveNtp } from '../../../io/ntp-serve.ts';
+import { note, printJson, verb } from '../../verb.ts';
 
 export function command(): Command {
   return verb('ntp', 'Answer NTP requests (RFC 5905) from the host clock, or from a clock with a given error.', [
