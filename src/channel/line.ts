@@ -23,13 +23,12 @@ import {
   type SegmentTrain,
 } from '../core/index.ts';
 import {
-  countInsertedZeros,
   type DeframedFrame,
   type Encapsulation,
   FLAG_BITS,
   fcsOctets,
   payloadOffset,
-  writeFcs,
+  sealFrame,
 } from '../hdlc/index.ts';
 import { copySegments, SegmentView, segmentCount } from '../ip/segment-train.ts';
 import { BitClock } from './bit-clock.ts';
@@ -332,8 +331,7 @@ export class Line {
 
   #sendFrame(packet: PacketBuffer, start: number, end: number, firstBit: number, segment: number): void {
     const octets = packet.arena;
-    const { frameStart, frameEnd } = this.#encapsulate(octets, start, end);
-    const stuffedBits = (frameEnd - frameStart) * 8 + countInsertedZeros(octets, frameStart, frameEnd);
+    const { frameStart, frameEnd, stuffedBits } = this.#encapsulate(octets, start, end);
     this.#tellFill(firstBit);
     const endBit = firstBit + stuffedBits + FLAG_BITS;
     this.#sending = { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment };
@@ -356,11 +354,12 @@ export class Line {
   }
 
   /** Writes header and FCS around a datagram. */
-  #encapsulate(octets: Uint8Array, start: number, end: number): { frameStart: number; frameEnd: number } {
+  #encapsulate(octets: Uint8Array, start: number, end: number) {
     const { encapsulation, fcs } = this.#options;
     const frameStart = start - encapsulation.headerOctets;
     encapsulation.writeHeader(octets, frameStart, octets[start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
-    return { frameStart, frameEnd: writeFcs(fcs, octets, frameStart, end) };
+    const stuffedBits = sealFrame(fcs, octets, frameStart, end);
+    return { frameStart, frameEnd: end + fcsOctets(fcs), stuffedBits };
   }
 
   #nextStart(readyAt: Instant): number {

@@ -10,3 +10,4 @@ export * from './result.ts';
 export * from './tap.ts';
 export * from './time.ts';
 export * from './timer-table.ts';
+export * from './words.ts';

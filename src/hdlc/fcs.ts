@@ -87,5 +87,5 @@ function slicingTables(polynomial: number): Int32Array {
   return tables;
 }
 
-const TABLES_16 = slicingTables(0x8408);
-const TABLES_32 = slicingTables(0xedb88320);
+export const TABLES_16 = slicingTables(0x8408);
+export const TABLES_32 = slicingTables(0xedb88320);

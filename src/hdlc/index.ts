@@ -24,4 +24,5 @@ export { type FcsWidth, fcs16, fcs32, fcsIsGood, fcsOctets, writeFcs } from './f
 export { DEFAULT_DLCI, frameRelay, HIGHEST_DLCI, LOWEST_DLCI } from './frame-relay.ts';
 export { appendFlags, appendStuffed, FLAG, FLAG_BITS } from './framer.ts';
 export { ppp } from './ppp.ts';
+export { sealFrame } from './seal.ts';
 export { countInsertedZeros } from './stuffing.ts';

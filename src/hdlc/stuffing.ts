@@ -46,14 +46,14 @@ export function countInsertedZeros(octets: Uint8Array, start: number, end: numbe
       const b = octets[at + 1]!;
       const c = octets[at + 2]!;
       const d = octets[at + 3]!;
-      const sum = ZEROS[(previous << 8) | a]! + ZEROS[(a << 8) | b]! + ZEROS[(b << 8) | c]! + ZEROS[(c << 8) | d]!;
+      const sum = ZEROS[(a << 8) | previous]! + ZEROS[(b << 8) | a]! + ZEROS[(c << 8) | b]! + ZEROS[(d << 8) | c]!;
       if (sum >= ALL_ONES) break;
       zeros += sum;
       previous = d;
     }
     for (const stop = Math.min(at + 4, end); at < stop; at++) {
       const octet = octets[at]!;
-      zeros += ZEROS[(previous << 8) | octet]! & (ALL_ONES - 1);
+      zeros += ZEROS[(octet << 8) | previous]! & (ALL_ONES - 1);
       previous = octet !== 0xff ? octet : AFTER_ALL_ONES[previous]!;
     }
   }
@@ -66,16 +66,19 @@ export function countInsertedZeros(octets: Uint8Array, start: number, end: numbe
  */
 const runAfter = (octet: number): number => STUFFED[octet]! >>> 14;
 
-/** Marks FF in ZEROS: more than the zeros of four octets. */
-const ALL_ONES = 16;
+/** Marks FF in ZEROS: more than the zeros of eight octets. */
+export const ALL_ONES = 128;
 
-/** ZEROS[previous << 8 | octet]: zeros inserted within the octet, plus ALL_ONES if that is FF; `previous` is not FF. */
-const ZEROS = Uint8Array.from({ length: 0x10000 }, (_, pair) => {
-  const octet = pair & 0xff;
-  return ((STUFFED[(runAfter(pair >>> 8) << 8) | octet]! >>> 10) & 15) - 8 + (octet === 0xff ? ALL_ONES : 0);
+/**
+ * ZEROS[octet << 8 | previous]: zeros inserted within the octet, plus ALL_ONES if that is FF; `previous` is not FF. Two octets as
+ * they lie in memory are such an index on a little-endian machine.
+ */
+export const ZEROS = Uint8Array.from({ length: 0x10000 }, (_, pair) => {
+  const octet = pair >>> 8;
+  return ((STUFFED[(runAfter(pair & 0xff) << 8) | octet]! >>> 10) & 15) - 8 + (octet === 0xff ? ALL_ONES : 0);
 });
 
 /** AFTER_ALL_ONES[previous]: an octet that hands on the same run as FF does after `previous`: that many high ones. */
-const AFTER_ALL_ONES = Uint8Array.from({ length: 255 }, (_, previous) => {
+export const AFTER_ALL_ONES = Uint8Array.from({ length: 255 }, (_, previous) => {
   return (0xff << (8 - (STUFFED[(runAfter(previous) << 8) | 0xff]! >>> 14))) & 0xff;
 });

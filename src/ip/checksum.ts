@@ -4,12 +4,7 @@
  * Sums are taken over native 32-bit words, low and high halves apart, and swapped once at the end: RFC 1071 section 2 (B)
  * shows that the sum does not care for octet order as long as it is the same throughout.
  */
-
-const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-// The arena changes rarely (one per process), so one remembered view serves every packet without allocating.
-let wordsOf: ArrayBufferLike | undefined;
-let words: Int32Array = new Int32Array(0);
+import { LITTLE_ENDIAN, wordsOf } from '../core/words.ts';
 
 /**
  * The one's complement sum of the octets as big-endian 16-bit words, folded to 16 bits and not complemented; an odd last octet
@@ -21,10 +16,7 @@ export function onesComplementSum(octets: Uint8Array, start: number, length: num
   let high = 0;
   let low = 0;
   if (length >= 32 && ((octets.byteOffset + start) & 3) === 0) {
-    if (wordsOf !== octets.buffer) {
-      wordsOf = octets.buffer;
-      words = new Int32Array(octets.buffer, 0, octets.buffer.byteLength >>> 2);
-    }
+    const words = wordsOf(octets);
     let word = (octets.byteOffset + start) >>> 2;
     const last = word + (length >>> 2);
     const unrolled = last - 3;
@@ -46,7 +38,7 @@ export function onesComplementSum(octets: Uint8Array, start: number, length: num
       high += w >>> 16;
     }
     low = fold(fold(low + low2) + fold(high + high2));
-    if (littleEndian) low = ((low & 255) << 8) | (low >>> 8);
+    if (LITTLE_ENDIAN) low = ((low & 255) << 8) | (low >>> 8);
     high = 0;
     at = start + (length & ~3);
   }
