@@ -67,7 +67,7 @@ export function parsePacketFilter(text: string, all: Iterable<RecordedPacket>): 
   const known = fields(relative);
   const tests: PacketFilter[] = [];
   for (const term of text.split(/&&|\band\b/)) {
-    const [, field, value] = /^\s*([\w.]+)\s*(?:==?|\beq\b)\s*(\S+)\s*$/.exec(term) ?? [];
+    const [, field, value] = /^\s*([\w.]+)\s*(?:==?|\beq\b)\s*([^\s=]\S*)\s*$/.exec(term) ?? [];
     if (field === undefined || value === undefined)
       return fail(`'${term.trim()}' is not FIELD==VALUE; join several with &&`);
     const values = Object.hasOwn(known, field) ? known[field] : undefined;
