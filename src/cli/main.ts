@@ -9,11 +9,14 @@ interface VerbEntry {
 
 /** Every verb, in the order that help shows. */
 const VERBS: Readonly<Record<string, VerbEntry>> = {
+  demo: { summary: "replay UoSAT-12's flight result, in two minutes", load: () => import('./verbs/demo.ts') },
   up: { summary: 'bring a testbed up', load: () => import('./verbs/up.ts') },
   down: { summary: 'remove a testbed, also after a crash', load: () => import('./verbs/down.ts') },
   status: { summary: 'show what is up: nodes, links, services', load: () => import('./verbs/status.ts') },
   exec: { summary: 'run a program on a node', load: () => import('./verbs/exec.ts') },
   shell: { summary: 'open a shell on a node', load: () => import('./verbs/shell.ts') },
+  capture: { summary: 'record what passes on the links, as pcapng', load: () => import('./verbs/capture.ts') },
+  why: { summary: "tell a packet's life", load: () => import('./verbs/why.ts') },
   validate: { summary: 'check a scenario file; print the JSON Schema', load: () => import('./verbs/validate.ts') },
   doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },

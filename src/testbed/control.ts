@@ -101,13 +101,20 @@ export async function controlRequest(path: string, method: string, params: objec
   return result;
 }
 
-/** A streamed answer, item by item; leaving the loop closes the connection. */
-export async function* controlStream(path: string, method: string, params: object = {}): AsyncGenerator<unknown> {
-  for await (const message of exchange(path, method, params)) if ('item' in message) yield message.item;
+/** A streamed answer, item by item; leaving the loop, or the signal, closes the connection and ends the stream. */
+export async function* controlStream(
+  path: string,
+  method: string,
+  params: object = {},
+  signal?: AbortSignal,
+): AsyncGenerator<unknown> {
+  for await (const message of exchange(path, method, params, signal)) if ('item' in message) yield message.item;
 }
 
-async function* exchange(path: string, method: string, params: object): AsyncGenerator<Message> {
+async function* exchange(path: string, method: string, params: object, signal?: AbortSignal): AsyncGenerator<Message> {
   const socket = connect(path);
+  const abort = () => socket.destroy();
+  signal?.addEventListener('abort', abort, { once: true });
   const arrived: Message[] = [];
   let wake = () => {};
   let ended: Error | undefined;
@@ -135,6 +142,7 @@ async function* exchange(path: string, method: string, params: object): AsyncGen
     for (;;) {
       const message = arrived.shift();
       if (message === undefined) {
+        if (signal?.aborted) return;
         if (ended !== undefined) throw ended;
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -146,6 +154,7 @@ async function* exchange(path: string, method: string, params: object): AsyncGen
       if ('result' in message) return;
     }
   } finally {
+    signal?.removeEventListener('abort', abort);
     socket.destroy();
   }
 }

@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import { OmniError } from '../core/index.ts';
 import { lineSources } from '../io/line-sources.ts';
 import { loadNative, type Native } from '../io/native.ts';
+import type { Recorder } from '../io/recorder.ts';
+import { captureStream } from '../node/capture-stream.ts';
 import { createDataPlane, type DataPlane, type DataPlaneStatus } from '../node/data-plane.ts';
+import { createRecorder, setRecorderClock } from '../node/recording.ts';
 import type { ResolvedScenario } from '../scenario/resolved.ts';
 import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';
 import { answerParent } from './child.ts';
@@ -36,6 +39,7 @@ export class Daemon {
   readonly #scenario: ResolvedScenario;
   readonly #native: Native;
   readonly #tuns = new Map<string, { fd: number; name: string }>();
+  readonly #recorder: Recorder;
   #dataPlane: DataPlane | undefined;
   #apps: readonly AppProcess[] = [];
   #realtime = false;
@@ -51,6 +55,7 @@ export class Daemon {
     this.#paths = paths;
     this.#scenario = scenario;
     this.#native = native;
+    this.#recorder = createRecorder(scenario);
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
     process.on('SIGHUP', () => {});
@@ -88,11 +93,13 @@ export class Daemon {
       tuns: this.#tuns,
       native: this.#native,
       sources: lineSources(this.#scenario),
+      tap: this.#recorder,
       log,
     });
     this.#realtime = process.env.OMNI_REALTIME !== '0' && this.#native.setRealtimePriority(REALTIME_PRIORITY);
     this.#native.lockMemory();
     this.#dataPlane.start();
+    setRecorderClock(this.#recorder, this.#dataPlane.now());
     await serveControl(this.#paths.controlSocket, (method, params) => this.#handle(method, params));
     this.#apps = this.#scenario.nodes
       .filter((node) => Object.keys(node.services).length > 0)
@@ -128,6 +135,8 @@ export class Daemon {
         for (const { direction, change } of changes) dataPlane.setLink(String(params.link), direction, change);
         return changes.length;
       }
+      case 'capture':
+        return captureStream(this.#recorder, params);
       case 'contacts':
         return this.#contacts(params);
       case 'service': {

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { TAPS, type Tap } from '../../io/recorder.ts';
 import { controlStream } from '../../testbed/control.ts';
-import { chooseTestbed } from '../choose-testbed.ts';
+import { selectRunningTestbed } from '../../testbed/select.ts';
 import { EXIT } from '../exit-codes.ts';
 import { note, VerbError, verb } from '../verb.ts';
 
@@ -48,7 +48,7 @@ async function run(link: string | undefined, options: CaptureOptions): Promise<v
       'a capture is not for a terminal',
       'Write it to a file (-w FILE) or pipe it: | wireshark -k -i -',
     );
-  const { paths } = chooseTestbed(options.testbed);
+  const { paths } = await selectRunningTestbed(options.testbed);
   const output: Writable = toStdout ? process.stdout : createWriteStream(options.write);
   let octets = 0;
   let failure: Error | undefined;

@@ -7,7 +7,7 @@ import { firstSequences, parsePacketFilter } from '../../lab/packet-filter.ts';
 import { type PacketLife, PacketLives } from '../../lab/packet-life.ts';
 import { type RecordedPacket, recordedPacket } from '../../lab/recorded-packets.ts';
 import { controlStream } from '../../testbed/control.ts';
-import { chooseTestbed } from '../choose-testbed.ts';
+import { selectRunningTestbed } from '../../testbed/select.ts';
 import { EXIT } from '../exit-codes.ts';
 import { printJson, VerbError, verb } from '../verb.ts';
 
@@ -92,7 +92,7 @@ async function fromFile(file: string): Promise<RecordedPacket[]> {
 }
 
 async function fromTestbed(name: string | undefined): Promise<RecordedPacket[]> {
-  const { paths } = chooseTestbed(name);
+  const { paths } = await selectRunningTestbed(name);
   const decoder = new PcapngDecoder();
   const packets: RecordedPacket[] = [];
   let number = 0;
