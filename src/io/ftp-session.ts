@@ -83,7 +83,7 @@ export class FtpServerSession {
       (octets) => this.#input({ kind: 'octets', octets }),
       (why) => {
         this.#clientGone = true;
-        this.#options.log(`control=${JSON.stringify(why)}`);
+        if (!this.#ended) this.#options.log(`control=${JSON.stringify(why)}`);
         this.#input({ kind: 'closed' });
       },
     );
@@ -117,8 +117,19 @@ export class FtpServerSession {
   }
 
   #input(input: SessionInput): void {
-    this.#machine.handleInput(input, now());
-    this.#drain();
+    try {
+      this.#machine.handleInput(input, now());
+      this.#drain();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** A bug of ours that one session met must not take the others with it. */
+  #fail(error: unknown): void {
+    this.#options.log(`error=${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
+    this.#control.destroy();
+    this.#end();
   }
 
   #drain(): void {
@@ -141,8 +152,12 @@ export class FtpServerSession {
     if (deadline === undefined || this.#ended) return;
     const wait = Math.min(LONGEST_TIMER_MS, Math.max(0, Math.ceil((deadline.at - now()) / 1e6)));
     this.#timer = setTimeout(() => {
-      this.#machine.handleTimeout(now());
-      this.#drain();
+      try {
+        this.#machine.handleTimeout(now());
+        this.#drain();
+      } catch (error) {
+        this.#fail(error);
+      }
     }, wait);
   }
 

@@ -189,7 +189,7 @@ export class BareClient {
   #attach(socket: Socket): void {
     socket.on('data', (chunk: Buffer) => {
       // Refused Telnet options are no part of a reply.
-      this.#received += chunk.toString('latin1').replace(/\xff[\xfb-\xfe]./g, '');
+      this.#received += chunk.toString('latin1').replace(/\xff[\xfb-\xfe][\s\S]/g, '');
       this.#parse();
     });
     const end = () => {

@@ -30,3 +30,6 @@ export const toUnicode = (text: string): string => new TextDecoder('utf-8').deco
 /** For one line of a reply or a log: control characters become `?`. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 export const printable = (text: string): string => text.replace(/[\x00-\x1f\x7f]/g, '?');
+
+/** Upper case of the ASCII letters only: `toUpperCase` would turn the octet 0xB5 (µ) into a character that is no octet. */
+export const upperCase = (text: string): string => text.replace(/[a-z]/g, (letter) => letter.toUpperCase());

@@ -12,7 +12,7 @@ import { ROWS } from './commands/table.ts';
 import { deadlineInContact } from './contact-time.ts';
 import { ControlReader } from './control-reader.ts';
 import { FACTS } from './listing.ts';
-import { printable, toOctets, toUnicode } from './octet-text.ts';
+import { printable, toOctets, toUnicode, upperCase } from './octet-text.ts';
 import type { Answer, Operation, Run } from './operations.ts';
 import { formatReply, reply } from './reply.ts';
 
@@ -166,7 +166,7 @@ export class FtpSession implements Machine<SessionInput, Uint8Array, SessionEven
   /** ABOR and STAT while a command runs. */
   #actAtOnce(text: string): boolean {
     if (this.#run === undefined) return false;
-    const verb = text.trim().toUpperCase();
+    const verb = upperCase(text.trim());
     if (verb === 'STAT' && this.#run.operation.do === 'transfer') {
       this.#statusAsked = true;
       this.#events.push({ kind: 'ask-progress' });
@@ -203,7 +203,7 @@ export class FtpSession implements Machine<SessionInput, Uint8Array, SessionEven
     }
     // Spaces belong to names, so only the one after the verb goes (RFC 959 section 5.3.1).
     const space = text.indexOf(' ');
-    const verb = (space < 0 ? text : text.slice(0, space)).toUpperCase();
+    const verb = upperCase(space < 0 ? text : text.slice(0, space));
     const argument = space < 0 ? '' : text.slice(space + 1);
     if (verb === '') return;
     const row = ROWS.get(verb);
