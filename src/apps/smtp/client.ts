@@ -1,0 +1,459 @@
+/**
+ * The sending side of SMTP as a machine: octets of replies in; command and message octets, and requests for the message's
+ * octets, out. RFC 5321 (client), 1870 SIZE, 2920 PIPELINING, 3207 STARTTLS, 3461 DSN, 4954 AUTH PLAIN, 6152 8BITMIME,
+ * 6531 SMTPUTF8, 6710 MT-PRIORITY and RFC 1845 CHECKPOINT. Not: BDAT, BINARYMIME, other SASL mechanisms, LMTP.
+ *
+ * With PIPELINING a message costs one round trip: MAIL, RCPT and DATA leave in one group, and the next message's group right
+ * behind the final dot (RFC 2920 section 3.1). With CHECKPOINT the reply to MAIL may be 355 and an offset; the recipients are
+ * sent all the same, so that they can be pipelined, and a server that answers them 503 there has them already.
+ */
+
+import { DotStuffer } from './dot-stuffer.ts';
+import type { Envelope, Recipient } from './envelope.ts';
+import { formatReply, isPositive, ownReply, type Reply, ReplyReader } from './reply.ts';
+
+export interface OutgoingMessage {
+  readonly envelope: Envelope;
+  readonly recipients: readonly Recipient[];
+  /** Octets on the wire: trace fields and stored message, before dot-stuffing. */
+  readonly octets: number;
+  /** `<id@domain>` of RFC 1845; unique to this copy of the message toward this next hop. */
+  readonly transaction: string;
+}
+
+export interface ClientSettings {
+  /** What EHLO says. */
+  readonly name: string;
+  readonly tls: 'never' | 'opportunistic' | 'required';
+  readonly auth?: { readonly user: string; readonly password: string };
+}
+
+export type ClientInput =
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'octets'; readonly octets: Uint8Array }
+  | { readonly kind: 'secured' }
+  | { readonly kind: 'closed'; readonly reason: string }
+  | { readonly kind: 'message'; readonly message: OutgoingMessage }
+  | { readonly kind: 'body'; readonly octets: Uint8Array }
+  | { readonly kind: 'quit' };
+
+export type ClientTransmit =
+  | { readonly kind: 'octets'; readonly octets: Uint8Array }
+  | { readonly kind: 'startTls' }
+  | { readonly kind: 'body'; readonly message: OutgoingMessage; readonly offset: number; readonly length: number }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'abort'; readonly reason: string };
+
+export interface RecipientReply {
+  readonly recipient: Recipient;
+  readonly reply: Reply;
+}
+export type ClientEvent =
+  | { readonly kind: 'ready'; readonly checkpoint: boolean; readonly pipelining: boolean }
+  /** The session cannot be had: refused, no TLS where it is required, no EHLO. */
+  | { readonly kind: 'refused'; readonly reply: Reply }
+  | { readonly kind: 'resumed'; readonly message: OutgoingMessage; readonly offset: number }
+  | { readonly kind: 'bodySent'; readonly message: OutgoingMessage }
+  | { readonly kind: 'result'; readonly message: OutgoingMessage; readonly replies: readonly RecipientReply[] };
+
+type Expectation =
+  | { readonly kind: 'greeting' | 'ehlo' | 'helo' | 'starttls' | 'auth' | 'quit' | 'rset' }
+  | { readonly kind: 'mail' | 'data' | 'dot'; readonly transfer: Transfer }
+  | { readonly kind: 'rcpt'; readonly transfer: Transfer; readonly recipient: Recipient };
+
+interface Transfer {
+  readonly message: OutgoingMessage;
+  readonly accepted: Recipient[];
+  readonly refused: RecipientReply[];
+  mail: Reply | undefined;
+  offset: number;
+  resumed: boolean;
+  sent: boolean;
+  /** 354 came although no recipient was accepted: only the dot is sent (RFC 2920 section 3.1). */
+  empty: boolean;
+}
+
+const BODY_CHUNK_OCTETS = 32768;
+const encoder = new TextEncoder();
+
+export class SmtpClient {
+  readonly #settings: ClientSettings;
+  #reader = new ReplyReader();
+  readonly #transmits: ClientTransmit[] = [];
+  readonly #events: ClientEvent[] = [];
+  readonly #expected: Expectation[] = [];
+  readonly #unsent: { readonly line: string; readonly expect: Expectation }[] = [];
+  #extensions = new Map<string, string>();
+  #ready = false;
+  #closed = false;
+  #quitting = false;
+  #secure = false;
+  /** The transfer whose octets are being sent, and the one whose envelope went out behind it. */
+  #sending: Transfer | undefined;
+  #stuffer = new DotStuffer();
+  #open = 0;
+  /** How many transfers of this session have been begun whose final reply is not in: at most two. */
+  #dotsAwaited = 0;
+
+  constructor(settings: ClientSettings) {
+    this.#settings = settings;
+  }
+
+  get checkpoint(): boolean {
+    return this.#extensions.has('CHECKPOINT');
+  }
+  /** A `message` input is welcome: the session is up, and no envelope is under way. */
+  get wantsMessage(): boolean {
+    if (!this.#ready || this.#closed || this.#quitting) return false;
+    if (this.#open === 0) return true;
+    return this.#pipelining && this.#open === 1 && this.#dotsAwaited === 1 && this.#sending === undefined;
+  }
+  get busy(): boolean {
+    return this.#open > 0;
+  }
+
+  handleInput(input: ClientInput): void {
+    if (this.#closed) return;
+    switch (input.kind) {
+      case 'connected':
+        this.#expected.push({ kind: 'greeting' });
+        break;
+      case 'octets': {
+        const replies = this.#reader.read(input.octets);
+        if (replies === undefined) {
+          this.#abort('the peer does not speak SMTP');
+          return;
+        }
+        for (const reply of replies) if (!this.#closed) this.#handleReply(reply);
+        break;
+      }
+      case 'secured':
+        // RFC 3207 section 4.2: forget what was learned in the clear.
+        this.#secure = true;
+        this.#reader = new ReplyReader();
+        this.#extensions = new Map();
+        this.#command(`EHLO ${this.#settings.name}`, { kind: 'ehlo' });
+        break;
+      case 'closed':
+        this.#closed = true;
+        break;
+      case 'message':
+        this.#begin(input.message);
+        break;
+      case 'body':
+        this.#sendBody(input.octets);
+        break;
+      case 'quit':
+        this.#quit();
+        break;
+    }
+    this.#flush();
+  }
+
+  pollTransmit(): ClientTransmit | undefined {
+    return this.#transmits.shift();
+  }
+  pollEvent(): ClientEvent | undefined {
+    return this.#events.shift();
+  }
+
+  get #pipelining(): boolean {
+    return this.#extensions.has('PIPELINING');
+  }
+
+  #handleReply(reply: Reply): void {
+    const expectation = this.#expected.shift();
+    if (expectation === undefined) {
+      // 421 may come at any time (RFC 5321 section 3.8); anything else unasked for is not SMTP.
+      this.#refuse(reply.code === 421 ? reply : ownReply(421, '4.5.0', `unexpected reply: ${formatReply(reply)}`));
+      return;
+    }
+    switch (expectation.kind) {
+      case 'greeting':
+        if (reply.code !== 220) {
+          this.#refuse(reply);
+          return;
+        }
+        this.#command(`EHLO ${this.#settings.name}`, { kind: 'ehlo' });
+        return;
+      case 'ehlo':
+        this.#handleEhlo(reply);
+        return;
+      case 'helo':
+        if (!isPositive(reply)) {
+          this.#refuse(reply);
+          return;
+        }
+        this.#established();
+        return;
+      case 'starttls':
+        if (reply.code === 220) this.#transmits.push({ kind: 'startTls' });
+        else if (this.#settings.tls === 'required') this.#refuse(reply);
+        else this.#authenticate();
+        return;
+      case 'auth':
+        if (!isPositive(reply)) {
+          this.#refuse(reply);
+          return;
+        }
+        this.#established();
+        return;
+      case 'quit':
+        this.#closed = true;
+        this.#transmits.push({ kind: 'end' });
+        return;
+      case 'rset':
+        return;
+      default:
+        if (reply.code === 421) {
+          this.#abort(formatReply(reply));
+          return;
+        }
+        this.#handleTransferReply(expectation, reply);
+        return;
+    }
+  }
+
+  #handleEhlo(reply: Reply): void {
+    if (reply.code >= 500 && !this.#secure) {
+      this.#command(`HELO ${this.#settings.name}`, { kind: 'helo' });
+      return;
+    }
+    if (!isPositive(reply)) {
+      this.#refuse(reply);
+      return;
+    }
+    this.#extensions = new Map();
+    for (const line of reply.lines.slice(1)) {
+      const [keyword, ...rest] = line.trim().split(/\s+/);
+      if (keyword) this.#extensions.set(keyword.toUpperCase(), rest.join(' '));
+    }
+    if (!this.#secure && this.#settings.tls !== 'never') {
+      if (this.#extensions.has('STARTTLS')) {
+        this.#command('STARTTLS', { kind: 'starttls' });
+        return;
+      }
+      if (this.#settings.tls === 'required') {
+        this.#refuse(ownReply(454, '4.7.4', 'the peer offers no STARTTLS, and the route requires it'));
+        return;
+      }
+    }
+    this.#authenticate();
+  }
+
+  #authenticate(): void {
+    const auth = this.#settings.auth;
+    if (auth === undefined || !this.#extensions.has('AUTH')) {
+      this.#established();
+      return;
+    }
+    if (!this.#secure) {
+      this.#refuse(ownReply(538, '5.7.11', 'AUTH PLAIN is only done over TLS'));
+      return;
+    }
+    const token = base64(encoder.encode(`\u0000${auth.user}\u0000${auth.password}`));
+    this.#command(`AUTH PLAIN ${token}`, { kind: 'auth' });
+  }
+
+  #established(): void {
+    this.#ready = true;
+    this.#events.push({ kind: 'ready', checkpoint: this.checkpoint, pipelining: this.#pipelining });
+  }
+
+  #begin(message: OutgoingMessage): void {
+    const transfer: Transfer = {
+      message,
+      accepted: [],
+      refused: [],
+      mail: undefined,
+      offset: 0,
+      resumed: false,
+      sent: false,
+      empty: false,
+    };
+    const refusal = this.#cannotCarry(message);
+    if (refusal !== undefined) {
+      const replies = message.recipients.map((recipient) => ({ recipient, reply: refusal }));
+      this.#events.push({ kind: 'result', message, replies });
+      return;
+    }
+    this.#open++;
+    this.#command(this.#mailCommand(message), { kind: 'mail', transfer });
+    for (const recipient of message.recipients)
+      this.#command(this.#rcptCommand(recipient), { kind: 'rcpt', transfer, recipient });
+    this.#command('DATA', { kind: 'data', transfer });
+  }
+
+  #cannotCarry({ envelope, octets }: OutgoingMessage): Reply | undefined {
+    const limit = Number(this.#extensions.get('SIZE') ?? 0);
+    if (limit > 0 && octets > limit)
+      return ownReply(552, '5.3.4', `the message has ${octets} octets; the next hop takes ${limit}`);
+    if (envelope.smtputf8 && !this.#extensions.has('SMTPUTF8'))
+      return ownReply(550, '5.6.7', 'the next hop does not take UTF-8 addresses (RFC 6531)');
+    // RFC 6152 section 3: an 8-bit message must not go to a server without 8BITMIME.
+    if (envelope.eightBit && !this.#extensions.has('8BITMIME'))
+      return ownReply(554, '5.6.3', 'the next hop does not take 8-bit messages (RFC 6152)');
+    return undefined;
+  }
+
+  #mailCommand({ envelope, octets, transaction }: OutgoingMessage): string {
+    const has = (keyword: string) => this.#extensions.has(keyword);
+    let line = `MAIL FROM:<${envelope.reversePath}>`;
+    if (has('SIZE')) line += ` SIZE=${octets}`;
+    if (envelope.eightBit && has('8BITMIME')) line += ' BODY=8BITMIME';
+    if (envelope.smtputf8) line += ' SMTPUTF8';
+    if (has('DSN') && envelope.ret !== undefined) line += ` RET=${envelope.ret}`;
+    if (has('DSN') && envelope.envelopeId !== undefined) line += ` ENVID=${envelope.envelopeId}`;
+    if (has('MT-PRIORITY') && envelope.priority !== 0) line += ` MT-PRIORITY=${envelope.priority}`;
+    if (this.checkpoint) line += ` TRANSID=${transaction}`;
+    return line;
+  }
+
+  #rcptCommand(recipient: Recipient): string {
+    let line = `RCPT TO:<${recipient.address}>`;
+    if (this.#extensions.has('DSN')) {
+      if (recipient.notify !== undefined) line += ` NOTIFY=${recipient.notify.join(',')}`;
+      if (recipient.originalRecipient !== undefined) line += ` ORCPT=${recipient.originalRecipient}`;
+    }
+    return line;
+  }
+
+  #handleTransferReply(expectation: Extract<Expectation, { transfer: Transfer }>, reply: Reply): void {
+    const { transfer } = expectation;
+    switch (expectation.kind) {
+      case 'mail':
+        transfer.mail = reply;
+        if (reply.code === 355) {
+          const offset = Number(/^\s*(\d{1,15})\b/.exec(reply.text)?.[1] ?? Number.NaN);
+          if (!(offset <= transfer.message.octets)) {
+            this.#abort(`offset beyond the message: ${formatReply(reply)}`);
+            return;
+          }
+          transfer.offset = offset;
+          transfer.resumed = true;
+          this.#events.push({ kind: 'resumed', message: transfer.message, offset });
+        } else if (!isPositive(reply)) this.#dropUnsent(transfer);
+        break;
+      case 'rcpt':
+        if (isPositive(reply) || (transfer.resumed && reply.code === 503))
+          transfer.accepted.push(expectation.recipient);
+        else transfer.refused.push({ recipient: expectation.recipient, reply });
+        break;
+      case 'data':
+        if (reply.code === 354) this.#startBody(transfer);
+        else this.#finish(transfer, reply);
+        break;
+      case 'dot':
+        this.#dotsAwaited--;
+        this.#finish(transfer, reply);
+        break;
+    }
+  }
+
+  /** Not pipelined and MAIL was refused: what is not sent yet is not sent at all. */
+  #dropUnsent(transfer: Transfer): void {
+    const mine = (c: { expect: Expectation }) => 'transfer' in c.expect && c.expect.transfer === transfer;
+    if (!this.#unsent.some(mine)) return;
+    const kept = this.#unsent.filter((c) => !mine(c));
+    this.#unsent.splice(0, this.#unsent.length, ...kept);
+    this.#finish(transfer, transfer.mail!);
+  }
+
+  #startBody(transfer: Transfer): void {
+    this.#sending = transfer;
+    this.#stuffer = new DotStuffer();
+    const positive = transfer.mail !== undefined && (isPositive(transfer.mail) || transfer.resumed);
+    transfer.empty = !positive || transfer.accepted.length === 0;
+    if (transfer.empty) this.#endBody(transfer);
+    else this.#wantBody(transfer);
+  }
+
+  #wantBody(transfer: Transfer): void {
+    const { message, offset } = transfer;
+    const length = Math.min(BODY_CHUNK_OCTETS, message.octets - offset);
+    if (length <= 0) this.#endBody(transfer);
+    else this.#transmits.push({ kind: 'body', message, offset, length });
+  }
+
+  #sendBody(octets: Uint8Array): void {
+    const transfer = this.#sending;
+    if (transfer === undefined || transfer.empty) return;
+    if (octets.length === 0) {
+      this.#abort('the stored message is shorter than its envelope says');
+      return;
+    }
+    transfer.offset += octets.length;
+    this.#transmits.push({ kind: 'octets', octets: this.#stuffer.stuff(octets) });
+    this.#wantBody(transfer);
+  }
+
+  #endBody(transfer: Transfer): void {
+    this.#sending = undefined;
+    transfer.sent = true;
+    this.#dotsAwaited++;
+    this.#expected.push({ kind: 'dot', transfer });
+    this.#transmits.push({ kind: 'octets', octets: encoder.encode(this.#stuffer.atLineStart ? '.\r\n' : '\r\n.\r\n') });
+    if (!transfer.empty) this.#events.push({ kind: 'bodySent', message: transfer.message });
+  }
+
+  #finish(transfer: Transfer, last: Reply): void {
+    this.#open--;
+    // When MAIL was refused, its reply is the reason, not the 503 that follow; likewise when every RCPT was.
+    const mailRefused = transfer.mail !== undefined && !isPositive(transfer.mail) && !transfer.resumed;
+    const answered = new Map(transfer.refused.map((r) => [r.recipient, r.reply]));
+    const replies = transfer.message.recipients.map((recipient) => ({
+      recipient,
+      reply: mailRefused ? transfer.mail! : (answered.get(recipient) ?? last),
+    }));
+    this.#events.push({ kind: 'result', message: transfer.message, replies });
+    // A transaction that ended before its DATA leaves MAIL's state behind in a server that took MAIL (RFC 5321 section 4.1.1.5).
+    if (!transfer.sent && !mailRefused && this.#expected.length === 0 && !this.#quitting)
+      this.#command('RSET', { kind: 'rset' });
+  }
+
+  #quit(): void {
+    if (this.#quitting) return;
+    this.#quitting = true;
+    if (this.#ready) this.#command('QUIT', { kind: 'quit' });
+    else this.#abort('not needed any more');
+  }
+
+  #refuse(reply: Reply): void {
+    this.#closed = true;
+    this.#events.push({ kind: 'refused', reply });
+    this.#transmits.push({ kind: 'end' });
+  }
+
+  #abort(reason: string): void {
+    this.#closed = true;
+    this.#transmits.push({ kind: 'abort', reason });
+  }
+
+  #command(line: string, expect: Expectation): void {
+    this.#unsent.push({ line, expect });
+  }
+
+  /** Sends what may be sent: all of a group with PIPELINING, else one command at a time. */
+  #flush(): void {
+    let group = '';
+    while (this.#unsent.length > 0 && !this.#closed) {
+      if (!this.#pipelining && this.#expected.length > 0) break;
+      const { line, expect } = this.#unsent.shift()!;
+      group += `${line}\r\n`;
+      this.#expected.push(expect);
+    }
+    if (group !== '') this.#transmits.push({ kind: 'octets', octets: encoder.encode(group) });
+  }
+}
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+export function base64(octets: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < octets.length; i += 3) {
+    const word = (octets[i]! << 16) | ((octets[i + 1] ?? 0) << 8) | (octets[i + 2] ?? 0);
+    text += BASE64[word >> 18]! + BASE64[(word >> 12) & 63]!;
+    text += i + 1 < octets.length ? BASE64[(word >> 6) & 63]! : '=';
+    text += i + 2 < octets.length ? BASE64[word & 63]! : '=';
+  }
+  return text;
+}

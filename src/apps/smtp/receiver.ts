@@ -1,0 +1,413 @@
+/**
+ * The receiving side: what a server answers to MAIL, RCPT and the final dot, and what it keeps of a transaction that broke off.
+ * The server on the wire is an adapter (src/io/smtp-listener.ts); it hands over each command and the unstuffed octets.
+ *
+ * RFC 5321 sections 4.1.1, 6.3 and 7; RFC 1845: the transaction table. A transaction that was accepted before is answered 355
+ * with the message's full length, its data is swallowed, and the final dot gets the 250 that was lost: no duplicate.
+ * A transaction whose earlier connection still looks alive is taken over: after a loss of signal its socket is a ghost.
+ */
+import type { WallTime } from '../../core/index.ts';
+import type { Envelope, Recipient } from './envelope.ts';
+import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
+import type { Client, Limits, Policy } from './policy.ts';
+import type { MailStore, PartialTransaction, Spool } from './ports.ts';
+import { ownReply, type Reply } from './reply.ts';
+import { formatMailDate, secondsBetween } from './wall-time.ts';
+
+export interface MailParameters {
+  readonly reversePath: string;
+  readonly size?: number;
+  readonly eightBit?: boolean;
+  readonly smtputf8?: boolean;
+  readonly ret?: 'FULL' | 'HDRS';
+  readonly envelopeId?: string;
+  readonly priority?: number;
+  /** TRANSID as received. */
+  readonly transaction?: string;
+}
+export interface RecipientParameters {
+  readonly notify?: readonly string[];
+  readonly originalRecipient?: string;
+}
+
+export interface ReceiverPorts {
+  readonly store: MailStore;
+  readonly policy: Policy;
+  readonly limits: Limits;
+  /** This relay's name in `Received` fields. */
+  readonly name: string;
+  now(): WallTime;
+  newId(): string;
+  /** The message is durable; what becomes of it is the queue's business. */
+  accepted(envelope: Envelope): void;
+  /** The largest message that can ever reach the hop, or undefined when any can. */
+  largestFor(hop: string): number | undefined;
+  log(line: string): void;
+}
+
+/** How often the octets of a running transaction are forced to the disk, so that a crash costs at most this. */
+const CHECKPOINT_SECONDS = 1;
+const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
+
+export class Receiver {
+  readonly #ports: ReceiverPorts;
+  /** Transactions of messages that were accepted, by client and id → octets. */
+  readonly #accepted = new Map<string, { readonly octets: number; readonly id: string }>();
+  readonly #partial = new Map<string, PartialTransaction>();
+  readonly #active = new Map<string, Transaction>();
+
+  constructor(ports: ReceiverPorts) {
+    this.#ports = ports;
+  }
+
+  /** From the store at the start. */
+  restore(known: readonly Envelope[], partial: readonly PartialTransaction[]): void {
+    for (const envelope of known) this.remember(envelope);
+    for (const transaction of partial) this.#partial.set(transaction.transaction, transaction);
+  }
+
+  remember(envelope: Envelope): void {
+    if (envelope.transaction === undefined) return;
+    const octets = envelope.octets;
+    this.#accepted.set(envelope.transaction, { octets, id: envelope.id });
+  }
+
+  forget(envelope: Envelope): void {
+    if (envelope.transaction !== undefined) this.#accepted.delete(envelope.transaction);
+  }
+
+  knows(transaction: string): boolean {
+    return this.#accepted.has(transaction);
+  }
+
+  get partialCount(): number {
+    return this.#partial.size;
+  }
+
+  /** Whether EHLO offers CHECKPOINT: only to those who may relay, or strangers could fill the disk with halves. */
+  offersCheckpoint(client: Client): boolean {
+    return this.#ports.policy.mayRelay(client);
+  }
+
+  async mail(client: Client, parameters: MailParameters): Promise<{ transaction?: Transaction; reply: Reply }> {
+    const { limits, store } = this.#ports;
+    const size = parameters.size ?? 0;
+    if (size > limits.messageOctets)
+      return refuse(552, '5.3.4', `${size} octets are too many; up to ${limits.messageOctets} would fit`);
+    const free = await store.free();
+    if (size + limits.reserveOctets > free)
+      return refuse(452, '4.3.1', `the disk is full: ${Math.max(0, free - limits.reserveOctets)} octets would fit now`);
+    const key = this.#key(client, parameters.transaction);
+    if (key === 'invalid') return refuse(501, '5.5.4', 'TRANSID is not as RFC 1845 says');
+    if (key !== undefined) await this.#active.get(key)?.lost('taken over by a new connection');
+
+    const before = key === undefined ? undefined : this.#accepted.get(key);
+    const partial = key === undefined ? undefined : this.#partial.get(key);
+    const id = before?.id ?? partial?.id ?? this.#ports.newId();
+    const offset = before?.octets ?? partial?.octets ?? 0;
+    const transaction = new Transaction(this.#ports, this, {
+      client,
+      parameters,
+      key,
+      id,
+      offset,
+      duplicate: before !== undefined,
+    });
+    if (key !== undefined && before === undefined) {
+      this.#partial.delete(key);
+      this.#active.set(key, transaction);
+    }
+    // An empty partial is an ordinary beginning (RFC 1845 section 3 knows 355 only for an interrupted data transfer).
+    if (offset > 0) return { transaction, reply: ownReply(355, '', `${offset} is the transaction offset`) };
+    return { transaction, reply: ownReply(250, '2.1.0', 'sender ok') };
+  }
+
+  /** A TRANSID is unique together with the client's name (RFC 1845 section 2). */
+  #key(client: Client, transaction: string | undefined): string | 'invalid' | undefined {
+    if (transaction === undefined || !this.offersCheckpoint(client)) return undefined;
+    return TRANSACTION_SYNTAX.test(transaction) ? `${client.name.toLowerCase()} ${transaction}` : 'invalid';
+  }
+
+  ended(transaction: Transaction): void {
+    if (transaction.key !== undefined && this.#active.get(transaction.key) === transaction)
+      this.#active.delete(transaction.key);
+  }
+
+  /** Keeps what came of an interrupted transaction; over the limits the oldest go. */
+  async keep(partial: PartialTransaction): Promise<void> {
+    const { limits, store } = this.#ports;
+    this.#partial.set(partial.transaction, partial);
+    const byAge = [...this.#partial.values()].sort((a, b) => (a.updated < b.updated ? -1 : 1));
+    let octets = byAge.reduce((sum, p) => sum + p.octets, 0);
+    for (const old of byAge) {
+      if (this.#partial.size <= limits.partialTransactions && octets <= limits.partialOctets) break;
+      this.#partial.delete(old.transaction);
+      octets -= old.octets;
+      await store.discardSpool(old.id);
+    }
+  }
+}
+
+interface TransactionStart {
+  readonly client: Client;
+  readonly parameters: MailParameters;
+  readonly key: string | undefined;
+  readonly id: string;
+  readonly offset: number;
+  readonly duplicate: boolean;
+}
+
+type Fault = { readonly reply: Reply };
+
+/** One mail transaction, from MAIL to the reply to the final dot. */
+export class Transaction {
+  readonly key: string | undefined;
+  readonly #ports: ReceiverPorts;
+  readonly #receiver: Receiver;
+  readonly #start: TransactionStart;
+  readonly #recipients = new Map<string, Recipient>();
+  readonly #scanner: MessageScanner;
+  #spool: Spool | undefined;
+  #fault: Fault | undefined;
+  #over = false;
+  #checkpointed: WallTime;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(ports: ReceiverPorts, receiver: Receiver, start: TransactionStart) {
+    this.#ports = ports;
+    this.#receiver = receiver;
+    this.#start = start;
+    this.key = start.key;
+    this.#scanner = new MessageScanner(ports.limits.headerOctets);
+    this.#checkpointed = ports.now();
+  }
+
+  get id(): string {
+    return this.#start.id;
+  }
+  get recipientCount(): number {
+    return this.#recipients.size;
+  }
+
+  recipient(address: string, parameters: RecipientParameters): Reply {
+    const { policy, limits } = this.#ports;
+    const decision = policy.recipient(this.#start.client, address);
+    if (!decision.ok) return decision.reply;
+    if (this.#recipients.size >= limits.recipients) return ownReply(452, '4.5.3', 'too many recipients');
+    const largest = this.#ports.largestFor(decision.hop);
+    const size = this.#start.parameters.size ?? 0;
+    if (largest !== undefined && size > largest)
+      return ownReply(552, '5.2.3', `no contact with the next hop is long enough: ${largest} octets would fit`);
+    this.#recipients.set(address, { address, state: 'queued', hop: decision.hop, ...parameters });
+    return ownReply(250, '2.1.5', 'recipient ok');
+  }
+
+  /** Message octets, unstuffed. Faults are kept until the dot; the rest of the message is read and thrown away. */
+  write(octets: Uint8Array): Promise<void> {
+    this.#work = this.#work.then(() => this.#take(octets));
+    return this.#work;
+  }
+
+  async #take(octets: Uint8Array): Promise<void> {
+    if (this.#over || this.#start.duplicate || this.#fault !== undefined) return;
+    const { limits } = this.#ports;
+    try {
+      await this.#open();
+      this.#scanner.write(octets);
+      if (this.#scanner.octets > limits.messageOctets)
+        return await this.#fail(
+          552,
+          '5.3.4',
+          `the message is too large; up to ${limits.messageOctets} octets would fit`,
+        );
+      if (this.#scanner.headerTooLong)
+        return await this.#fail(552, '5.3.4', `the header section has over ${limits.headerOctets} octets`);
+      if (this.#scanner.hasBareBefore)
+        return await this.#fail(
+          550,
+          '5.6.0',
+          'the message has a bare CR or LF; lines end with CRLF (RFC 5321 section 2.3.8)',
+        );
+      await this.#spool!.append(octets);
+      const now = this.#ports.now();
+      if (this.key !== undefined && Math.abs(secondsBetween(this.#checkpointed, now)) >= CHECKPOINT_SECONDS) {
+        this.#checkpointed = now;
+        await this.#spool!.checkpoint(this.#scanner.lineStart);
+      }
+    } catch (error) {
+      await this.#storeFailed(error);
+    }
+  }
+
+  async #open(): Promise<void> {
+    if (this.#spool !== undefined) return;
+    const { store, limits } = this.#ports;
+    const { id, offset } = this.#start;
+    this.#spool = await store.spool(id, this.key, offset > 0 ? offset : undefined);
+    if (offset === 0) return;
+    // Resumed: look at the header section again, and at no more.
+    const scanner = this.#scanner;
+    for (let at = 0; at < offset && scanner.inHeader && at < limits.headerOctets; ) {
+      const chunk = await store.readSpool(id, at, Math.min(16384, offset - at));
+      if (chunk.length === 0) break;
+      scanner.write(chunk);
+      at += chunk.length;
+    }
+    this.#scanner.resume(offset);
+  }
+
+  async #fail(code: number, status: string, text: string): Promise<void> {
+    this.#fault = { reply: ownReply(code, status, text) };
+    await this.#drop();
+  }
+
+  async #storeFailed(error: unknown): Promise<void> {
+    const code = (error as { code?: string }).code ?? '';
+    this.#ports.log(`event=store-failed id=${this.id} error=${code || String(error)}`);
+    const full = code === 'ENOSPC' || code === 'EDQUOT';
+    this.#fault = {
+      reply: ownReply(full ? 452 : 451, full ? '4.3.1' : '4.3.0', full ? 'the disk is full' : 'local error'),
+    };
+    await this.#drop();
+  }
+
+  async #drop(): Promise<void> {
+    const spool = this.#spool;
+    this.#spool = undefined;
+    try {
+      await spool?.close();
+      await this.#ports.store.discardSpool(this.id);
+    } catch (error) {
+      this.#ports.log(`event=discard-failed id=${this.id} error=${String(error)}`);
+    }
+  }
+
+  /** The final dot. When the reply is 250, the message is durable. */
+  async end(): Promise<Reply> {
+    await this.#work;
+    if (this.#over) return ownReply(421, '4.4.2', 'this transaction was taken over by another connection');
+    this.#over = true;
+    try {
+      return await this.#conclude();
+    } finally {
+      this.#receiver.ended(this);
+    }
+  }
+
+  async #conclude(): Promise<Reply> {
+    const { parameters, duplicate } = this.#start;
+    if (duplicate) return ownReply(250, '2.6.0', `accepted before as ${this.id}`);
+    if (this.#fault !== undefined) return this.#fault.reply;
+    if (this.#recipients.size === 0) {
+      await this.#drop();
+      return ownReply(554, '5.5.1', 'no valid recipients');
+    }
+    try {
+      await this.#open();
+    } catch (error) {
+      await this.#storeFailed(error);
+      return this.#fault!.reply;
+    }
+    const scanner = this.#scanner;
+    const header = scanner.header;
+    if (scanner.hasBareLineEnd) await this.#fail(550, '5.6.0', 'the message has a bare CR or LF');
+    else if (receivedCount(header) >= this.#ports.limits.received)
+      await this.#fail(554, '5.4.6', `the message loops: it has ${receivedCount(header)} Received fields`);
+    else if (this.key !== undefined && parameters.size !== undefined && parameters.size !== scanner.octets)
+      await this.#fail(451, '4.3.0', `${scanner.octets} octets came of ${parameters.size} announced; send it again`);
+    const fault = this.#fault as Fault | undefined;
+    if (fault !== undefined) return fault.reply;
+
+    const envelope = this.#envelope();
+    try {
+      await this.#spool?.close();
+      this.#spool = undefined;
+      await this.#ports.store.commit(envelope);
+    } catch (error) {
+      await this.#storeFailed(error);
+      return this.#fault!.reply;
+    }
+    this.#receiver.remember(envelope);
+    this.#ports.accepted(envelope);
+    return ownReply(250, '2.6.0', `queued as ${envelope.id}`);
+  }
+
+  #envelope(): Envelope {
+    const { client, parameters } = this.#start;
+    const header = this.#scanner.header;
+    const now = this.#ports.now();
+    const asked = parameters.priority ?? headerPriority(header) ?? 0;
+    // RFC 6710 section 5: who may ask for what is local policy; strangers may only ask for less.
+    const priority = Math.max(-9, Math.min(this.#ports.policy.mayRelay(client) ? 9 : 0, asked));
+    const subject = fieldOf(header, 'subject')?.slice(0, 200);
+    const messageId = fieldOf(header, 'message-id')?.slice(0, 200);
+    const ret = parameters.ret;
+    return {
+      id: this.id,
+      ...(this.key === undefined ? {} : { transaction: this.key }),
+      reversePath: parameters.reversePath,
+      recipients: [...this.#recipients.values()],
+      octets: this.#scanner.octets,
+      trace: this.#trace(now),
+      priority,
+      eightBit: this.#scanner.eightBit || parameters.eightBit === true,
+      smtputf8: parameters.smtputf8 === true,
+      ...(ret === undefined ? {} : { ret }),
+      ...(parameters.envelopeId === undefined ? {} : { envelopeId: parameters.envelopeId }),
+      arrived: now,
+      from: client.address === '' ? client.name : `${client.name} [${client.address}]`,
+      ...(subject === undefined ? {} : { subject }),
+      ...(messageId === undefined ? {} : { messageId }),
+      held: false,
+      hops: {},
+    };
+  }
+
+  /** RFC 5321 section 4.4; `with` values of RFC 3848 and RFC 6531 section 4.3. */
+  #trace(now: WallTime): string {
+    const { client, parameters } = this.#start;
+    if (client.address === '') return '';
+    const protocol = `${parameters.smtputf8 ? 'UTF8' : 'E'}SMTP${client.secure ? 'S' : ''}${client.user === undefined ? '' : 'A'}`;
+    const literal = client.address.includes(':') ? `IPv6:${client.address}` : client.address;
+    const [only] = this.#recipients.size === 1 ? [...this.#recipients.keys()] : [];
+    return (
+      `Received: from ${client.name} ([${literal}])\r\n\tby ${this.#ports.name} with ${protocol} id ${this.id}` +
+      `${only === undefined ? '' : `\r\n\tfor <${only}>`};\r\n\t${formatMailDate(now)}\r\n`
+    );
+  }
+
+  /** Drops what an earlier, interrupted try left, so that the next begins anew. */
+  async forgetOctets(): Promise<void> {
+    this.#over = true;
+    await this.#work;
+    await this.#drop();
+    this.#receiver.ended(this);
+  }
+
+  /** The connection is gone before the dot (or RSET came): what came of a transaction of RFC 1845 is kept. */
+  async lost(why: string): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#work;
+    const { log, now } = this.#ports;
+    try {
+      const octets = this.#scanner.lineStart;
+      if (this.key !== undefined && this.#fault === undefined && !this.#start.duplicate) {
+        const had = this.#spool === undefined ? this.#start.offset : octets;
+        if (this.#spool !== undefined) await this.#spool.checkpoint(octets);
+        await this.#spool?.close();
+        if (had > 0) {
+          await this.#receiver.keep({ transaction: this.key, id: this.id, octets: had, updated: now() });
+          log(`event=interrupted id=${this.id} octets=${had} why=${JSON.stringify(why)}`);
+        }
+      } else if (!this.#start.duplicate) await this.#drop();
+    } catch (error) {
+      log(`event=store-failed id=${this.id} error=${String(error)}`);
+    } finally {
+      this.#spool = undefined;
+      this.#receiver.ended(this);
+    }
+  }
+}
+
+const refuse = (code: number, status: string, text: string) => ({ reply: ownReply(code, status, text) });

@@ -1,0 +1,423 @@
+/**
+ * A mail relay without its sockets and files: the receiver, the queue, one link per next hop and local delivery, put together
+ * over ports. Everything that must survive a crash is stored before anything follows from it; the order is argued in
+ * docs/mail-queue.md. The same class runs behind `omni serve smtp`, on a node of a testbed, and in simulated time in the tests.
+ */
+import type { WallTime } from '../../core/index.ts';
+import { parseMailbox } from './address.ts';
+import type { OutgoingMessage, RecipientReply } from './client.ts';
+import { composeNotice, wantsNotice } from './dsn.ts';
+import { type Envelope, isFinished, LOCAL_HOP, type Recipient } from './envelope.ts';
+import { HopLink } from './hop-link.ts';
+import { list, type QueueLine } from './listing.ts';
+import type { Limits, Policy, Route } from './policy.ts';
+import type { Connection, ContactPlan, Dialed, LocalResult, MailStore } from './ports.ts';
+import type { Change, Notice, RetrySettings } from './queue.ts';
+import { MailQueue } from './queue.ts';
+import { Receiver } from './receiver.ts';
+import { ownReply, type Reply } from './reply.ts';
+import { contactsWith, rateOf } from './schedule.ts';
+import { formatIso, secondsBetween, wallPlus } from './wall-time.ts';
+
+export interface RelaySettings {
+  /** The relay's own name, in EHLO, `Received` and notices. */
+  readonly name: string;
+  readonly limits: Limits;
+  /** Toward next hops in the contact plan; a round is a contact. */
+  readonly scheduledRetry: RetrySettings;
+  /** Toward all others; a round is a failed try, an hour apart from the fifth on. */
+  readonly unscheduledRetry: RetrySettings;
+  /** How long a finished message is remembered, so that its transaction is not accepted again. */
+  readonly rememberSeconds: number;
+}
+
+export const DEFAULT_RETRY = {
+  scheduledRetry: { expiryRounds: 60, delayNoticeRounds: 3 },
+  // With the pauses of hop-link.ts: five days, and four hours.
+  unscheduledRetry: { expiryRounds: 124, delayNoticeRounds: 7 },
+  rememberSeconds: 30 * 86400,
+} as const;
+
+export interface RelayPorts {
+  readonly store: MailStore;
+  readonly policy: Policy;
+  readonly contacts: ContactPlan;
+  now(): WallTime;
+  newId(): string;
+  /** `host` undefined: the MX of `domain`. */
+  dial(host: string | undefined, port: number, domain: string, dialed: Dialed): Connection;
+  deliverLocally(envelope: Envelope, recipient: Recipient, read: MessageReader): Promise<LocalResult>;
+  /** Something may be due: call `wake()` soon. */
+  wakeUp(): void;
+  log(line: string): void;
+}
+
+/** Reads the message with its trace fields. */
+export type MessageReader = (offset: number, length: number) => Promise<Uint8Array>;
+
+export interface Submission {
+  /** Makes a second submission of the same thing harmless. */
+  readonly key: string;
+  readonly reversePath: string;
+  readonly recipients: readonly string[];
+  readonly priority: number;
+  readonly octets: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly notify?: readonly string[];
+}
+
+export class Relay {
+  readonly queue = new MailQueue();
+  readonly receiver: Receiver;
+  readonly #settings: RelaySettings;
+  readonly #ports: RelayPorts;
+  readonly #links = new Map<string, HopLink>();
+  readonly #finished = new Map<string, Envelope>();
+  readonly #saving = new Map<string, Promise<void>>();
+  #deliveringLocally = false;
+  #stopped = false;
+  #nextForget: WallTime | undefined;
+  readonly counters = { accepted: 0, delivered: 0, failed: 0, expired: 0, notices: 0 };
+
+  constructor(settings: RelaySettings, ports: RelayPorts) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.receiver = new Receiver({
+      store: ports.store,
+      policy: ports.policy,
+      limits: settings.limits,
+      name: settings.name,
+      now: ports.now,
+      newId: ports.newId,
+      accepted: (envelope) => this.#accepted(envelope),
+      largestFor: (hop) => this.#largestFor(hop),
+      log: ports.log,
+    });
+  }
+
+  get name(): string {
+    return this.#settings.name;
+  }
+
+  /** Reads the queue. Must be done before the first `wake` or reception. */
+  async start(): Promise<void> {
+    const { queued, finished, partial } = await this.#ports.store.load();
+    this.receiver.restore([...queued, ...finished], partial);
+    for (const envelope of finished) this.#finished.set(envelope.id, envelope);
+    for (const envelope of queued) {
+      const routed = this.#reroute(envelope);
+      this.queue.add(routed);
+      // The process ended between the last reply and the move: move now.
+      if (isFinished(routed)) void this.#store({ envelope: routed, notices: [], finished: true });
+    }
+    // The traffic of late, for predictions.
+    const lately = [...queued, ...finished].sort((a, b) => (a.arrived < b.arrived ? -1 : 1));
+    for (const envelope of lately) this.#noteArrival(envelope);
+    this.#ports.wakeUp();
+  }
+
+  #noteArrival(envelope: Envelope): void {
+    for (const hop of new Set(envelope.recipients.map((r) => r.hop)))
+      if (hop !== LOCAL_HOP) this.#linkTo(hop).estimator.arrived(envelope.arrived, envelope.priority, envelope.octets);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const link of this.#links.values()) link.close();
+  }
+
+  /** The routes may have changed since the message was queued. */
+  #reroute(envelope: Envelope): Envelope {
+    let changed = false;
+    const recipients = envelope.recipients.map((r) => {
+      const mailbox = r.state === 'queued' ? parseMailbox(r.address) : undefined;
+      const hop = mailbox === undefined ? undefined : this.#ports.policy.hopFor(mailbox.domain);
+      if (hop === undefined || hop === r.hop) return r;
+      changed = true;
+      return { ...r, hop };
+    });
+    return changed ? { ...envelope, recipients } : envelope;
+  }
+
+  /** Does what is due everywhere; the driver calls it after every input and at the time it returns. */
+  wake(): WallTime | undefined {
+    if (this.#stopped) return undefined;
+    const now = this.#ports.now();
+    let next: WallTime | undefined = this.#forgetOld(now);
+    for (const hop of this.queue.hops) if (hop !== LOCAL_HOP) this.#linkTo(hop);
+    for (const link of this.#links.values()) {
+      const at = link.wake(now);
+      if (at !== undefined && (next === undefined || at < next)) next = at;
+    }
+    const retry = this.queue.nextRetry(LOCAL_HOP, now);
+    if (retry !== undefined && (next === undefined || retry < next)) next = retry;
+    if (!this.#deliveringLocally) void this.#deliverLocally();
+    return next;
+  }
+
+  /** The peer, by its name in the contact plan or its address, showed that it is there. Without a name: the link came up. */
+  signOfLife(peer?: string): void {
+    const now = this.#ports.now();
+    for (const hop of this.queue.hops) if (hop !== LOCAL_HOP) this.#linkTo(hop);
+    for (const link of this.#links.values()) {
+      const mine =
+        peer === undefined || link.route.host === peer || link.name === peer || link.route.peers?.includes(peer);
+      if (mine && link.scheduled && link.sessionState === 'none') link.signOfLife(now);
+    }
+    this.#ports.wakeUp();
+  }
+
+  link(hop: string): HopLink | undefined {
+    return this.#links.get(hop);
+  }
+
+  list(): QueueLine[] {
+    return list(this.queue, this.#links, this.#ports.contacts, this.#ports.now());
+  }
+  get finished(): Iterable<Envelope> {
+    return this.#finished.values();
+  }
+
+  async hold(id: string, held: boolean): Promise<boolean> {
+    const change = this.queue.hold(id, held);
+    if (change === undefined) return false;
+    await this.#store(change);
+    this.#ports.wakeUp();
+    return true;
+  }
+
+  async cancel(id: string): Promise<boolean> {
+    const change = this.queue.cancel(id);
+    if (change === undefined) return false;
+    await this.#store(change);
+    return true;
+  }
+
+  /** A message of our own: a notice, a receipt, a data product. Resolves when it is durable. */
+  async submit(submission: Submission): Promise<Reply> {
+    const client = { address: '', name: this.name, user: 'local', secure: true };
+    const transaction = `<${submission.key}>`;
+    if (this.receiver.knows(`${this.name.toLowerCase()} ${transaction}`))
+      return ownReply(250, '2.6.0', 'accepted before');
+    const { reversePath, priority } = submission;
+    const { transaction: open, reply } = await this.receiver.mail(client, { reversePath, priority, transaction });
+    if (open === undefined || reply.code === 355) return this.#restart(submission, open, reply);
+    for (const address of submission.recipients) {
+      const answer = open.recipient(address, submission.notify === undefined ? {} : { notify: submission.notify });
+      if (answer.code >= 300) this.#ports.log(`event=submission-refused to=${address} reply=${answer.code}`);
+    }
+    for await (const chunk of submission.octets) await open.write(chunk);
+    return open.end();
+  }
+
+  /** A submission that a crash interrupted begins anew; its source may have changed. */
+  async #restart(
+    submission: Submission,
+    open: Awaited<ReturnType<Receiver['mail']>>['transaction'],
+    reply: Reply,
+  ): Promise<Reply> {
+    if (open === undefined) return reply;
+    if (this.receiver.knows(open.key ?? '')) return open.end();
+    await open.forgetOctets();
+    return this.submit(submission);
+  }
+
+  #linkTo(hop: string): HopLink {
+    const known = this.#links.get(hop);
+    if (known !== undefined) return known;
+    const made = this.#makeLink(hop);
+    this.#links.set(hop, made);
+    return made;
+  }
+
+  #makeLink(hop: string): HopLink {
+    const { policy, contacts, now, dial, log } = this.#ports;
+    const route: Route = policy.routes.find((r) => r.domain === hop) ??
+      policy.routeFor(hop) ?? { domain: hop, host: undefined, port: 25, peers: undefined, tls: 'opportunistic' };
+    return new HopLink(hop, route, {
+      name: this.name,
+      queue: this.queue,
+      contacts,
+      now,
+      dial,
+      log,
+      readMessage: (message, offset, length) => this.#read(message.envelope, offset, length),
+      settled: (name, message, replies) => this.#settled(name, message, replies),
+      interrupted: (name, id, why, stored) => {
+        const change = this.queue.interrupted(id, name, why, now(), stored);
+        if (change !== undefined) void this.#store(change);
+      },
+      roundPassed: (name, scheduled) => {
+        const retry = scheduled ? this.#settings.scheduledRetry : this.#settings.unscheduledRetry;
+        for (const change of this.queue.roundPassed(name, retry)) void this.#store(change);
+      },
+      unreadable: (id, error) => {
+        log(`event=message-unreadable id=${id} error=${JSON.stringify(String(error))} action=held`);
+        void this.hold(id, true);
+      },
+      changed: () => this.#ports.wakeUp(),
+    });
+  }
+
+  #accepted(envelope: Envelope): void {
+    this.counters.accepted++;
+    this.queue.add(envelope);
+    this.#noteArrival(envelope);
+    this.#ports.log(
+      `event=accepted id=${envelope.id} from=<${envelope.reversePath}> recipients=${envelope.recipients.length} octets=${envelope.octets} priority=${envelope.priority}`,
+    );
+    this.#ports.wakeUp();
+  }
+
+  #settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void {
+    const { now, log } = this.#ports;
+    const { id } = message.envelope;
+    for (const { recipient, reply } of replies) {
+      if (reply.code < 300) this.counters.delivered++;
+      else if (reply.code >= 500) this.counters.failed++;
+      log(
+        `event=${reply.code < 300 ? 'delivered' : reply.code < 500 ? 'deferred' : 'failed'} id=${id} to=<${recipient.address}> hop=${hop} reply=${reply.code}`,
+      );
+    }
+    const change = this.queue.settle(id, hop, replies, now(), hop !== LOCAL_HOP);
+    if (change !== undefined) void this.#store(change);
+    this.#ports.wakeUp();
+  }
+
+  /** Stores a change: first what must be told, then the envelope that says it was, then the move of what is finished. */
+  #store(change: Change): Promise<void> {
+    const { id } = change.envelope;
+    const job = (this.#saving.get(id) ?? Promise.resolve()).then(async () => {
+      if (this.#stopped) return;
+      try {
+        for (const notice of change.notices) await this.#notify(change.envelope, notice);
+        if (change.finished) {
+          await this.#ports.store.finish(change.envelope);
+          this.queue.remove(id);
+          this.#finished.set(id, change.envelope);
+        } else await this.#ports.store.save(change.envelope);
+      } catch (error) {
+        // The queue goes on from memory; after a restart the stored state is tried again, which the transaction id makes harmless.
+        this.#ports.log(`event=store-failed id=${id} error=${JSON.stringify(String(error))}`);
+      }
+    });
+    this.#saving.set(id, job);
+    void job.finally(() => {
+      if (this.#saving.get(id) === job) this.#saving.delete(id);
+    });
+    return job;
+  }
+
+  async #notify(envelope: Envelope, notice: Notice): Promise<void> {
+    if (notice.kind === 'expired') this.counters.expired += notice.recipients.length;
+    const recipients = wantsNotice(envelope, notice);
+    if (recipients.length === 0) return;
+    const open = envelope.recipients.filter((r) => r.state === 'queued').length;
+    const key = `${envelope.id}-${notice.kind}-${open}@notice`;
+    const now = this.#ports.now();
+    const full = envelope.ret === 'FULL' && envelope.octets <= 65536 && notice.kind === 'failed';
+    const original = await this.#original(envelope, full);
+    const outlook = this.#outlook(recipients[0]!.hop, now);
+    const text = composeNotice(envelope, notice.kind, recipients, {
+      name: this.name,
+      now,
+      id: key.replace(/@.*/, ''),
+      original,
+      full,
+      ...(outlook === undefined ? {} : { outlook }),
+    });
+    this.counters.notices++;
+    const octets = [new TextEncoder().encode(text)];
+    await this.submit({
+      key,
+      reversePath: '',
+      recipients: [envelope.reversePath],
+      priority: envelope.priority,
+      octets,
+    });
+  }
+
+  async #original(envelope: Envelope, full: boolean): Promise<string> {
+    const octets = await this.#ports.store.read(
+      envelope.id,
+      0,
+      full ? envelope.octets : Math.min(envelope.octets, 16384),
+    );
+    const text = envelope.trace + new TextDecoder().decode(octets);
+    const end = text.indexOf('\r\n\r\n');
+    return full || end < 0 ? text : text.slice(0, end + 2);
+  }
+
+  #outlook(hop: string, now: WallTime): string | undefined {
+    const peers = this.#links.get(hop)?.route.peers;
+    const [next] = peers === undefined ? [] : contactsWith(this.#ports.contacts, peers, now, 1);
+    return next === undefined ? undefined : `The next contact begins at ${formatIso(next.begin)}.`;
+  }
+
+  async #read(envelope: Envelope, offset: number, length: number): Promise<Uint8Array> {
+    const trace = new TextEncoder().encode(envelope.trace);
+    if (offset >= trace.length) return this.#ports.store.read(envelope.id, offset - trace.length, length);
+    const head = trace.subarray(offset, offset + length);
+    if (head.length === length) return head;
+    const rest = await this.#ports.store.read(envelope.id, 0, length - head.length);
+    const both = new Uint8Array(head.length + rest.length);
+    both.set(head);
+    both.set(rest, head.length);
+    return both;
+  }
+
+  /** One message after the other; a local delivery is a file, a receipt or a join, not a wait. */
+  async #deliverLocally(): Promise<void> {
+    this.#deliveringLocally = true;
+    try {
+      for (;;) {
+        const [next] = [...this.queue.candidates(LOCAL_HOP, this.#ports.now())].sort((a, b) => b.priority - a.priority);
+        if (next === undefined || this.#stopped) return;
+        const envelope = this.queue.get(next.id)!;
+        const recipients = this.queue.queuedRecipients(next.id, LOCAL_HOP);
+        this.queue.setFlying(LOCAL_HOP, next.id, true);
+        const replies: RecipientReply[] = [];
+        for (const recipient of recipients) {
+          const read: MessageReader = (offset, length) => this.#read(envelope, offset, length);
+          const result = await this.#ports
+            .deliverLocally(envelope, recipient, read)
+            .catch(
+              (error): LocalResult => ({ ok: false, temporary: true, status: '4.3.0', diagnostic: String(error) }),
+            );
+          const code = result.ok ? 250 : result.temporary ? 450 : 550;
+          replies.push({ recipient, reply: ownReply(code, result.status, result.diagnostic) });
+        }
+        this.queue.setFlying(LOCAL_HOP, next.id, false);
+        const message = { envelope, recipients, octets: envelope.octets, transaction: '' };
+        this.#settled(LOCAL_HOP, message, replies);
+        await this.#saving.get(next.id);
+      }
+    } finally {
+      this.#deliveringLocally = false;
+    }
+  }
+
+  /** What cannot pass in the longest contact that the plan names, toward a peer known to keep nothing of a broken transfer. */
+  #largestFor(hop: string): number | undefined {
+    const link = this.#links.get(hop);
+    if (link === undefined || !link.scheduled || link.peerHasCheckpoint !== false) return undefined;
+    const contacts = contactsWith(this.#ports.contacts, link.route.peers!, this.#ports.now(), 50);
+    const sizes = contacts.map((c) => (rateOf(c, link.estimator.model) ?? Number.NaN) * secondsBetween(c.begin, c.end));
+    const largest = Math.max(...sizes);
+    return Number.isFinite(largest) ? Math.floor(largest) : undefined;
+  }
+
+  #forgetOld(now: WallTime): WallTime {
+    if (this.#nextForget === undefined || now >= this.#nextForget) {
+      this.#nextForget = wallPlus(now, 3600);
+      for (const envelope of this.#finished.values()) {
+        if (secondsBetween(envelope.arrived, now) < this.#settings.rememberSeconds) continue;
+        this.#finished.delete(envelope.id);
+        this.receiver.forget(envelope);
+        this.#ports.store
+          .forget(envelope.id)
+          .catch((error) => this.#ports.log(`event=store-failed error=${String(error)}`));
+      }
+    }
+    return this.#nextForget;
+  }
+}
