@@ -7,6 +7,7 @@
  *
  * Header compression (RFC 2507, RFC 5225) has its place between a router's output queue and the line that drains it.
  */
+import { join } from 'node:path';
 import { type Carrier, Line, type LineChange, type NoiseConfig } from '../channel/index.ts';
 import {
   type Duration,
@@ -20,6 +21,7 @@ import {
   PacketPool,
   TAILROOM_OCTETS,
 } from '../core/index.ts';
+import { HoldFile } from '../io/hold-store.ts';
 import { LinkDriver } from '../io/link-driver.ts';
 import type { Native } from '../io/native.ts';
 import { type IpAddress, isIpv4, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
@@ -37,6 +39,8 @@ export interface DataPlaneOptions {
   /** The scenario's seed unless given. */
   readonly seed?: number | string;
   readonly tap?: LinkTap;
+  /** Where classes that hold on disk keep their packets; without it they hold in memory. */
+  readonly holdDirectory?: string;
   log(line: string): void;
 }
 
@@ -214,7 +218,7 @@ class ScenarioDataPlane implements DataPlane {
   }
 
   #makeRouter(node: ResolvedNode): Router {
-    const { scenario, tap } = this.#options;
+    const { scenario, tap, holdDirectory } = this.#options;
     const tun = node.tun!;
     const own = scenario.links.filter((link) => link.from === node.name || link.to === node.name);
     const routes = node.routes.map((route): RouteOptions => {
@@ -239,6 +243,12 @@ class ScenarioDataPlane implements DataPlane {
             rateBitPerSec: Math.min(direction.rateBitPerSecond, FASTEST_BIT_PER_SECOND),
             ...(node.classes !== undefined && { classes: node.classes.map(trafficClass) }),
             ...(link.los.queue === 'hold' && { hold: { octets: link.los.holdOctets, duration: link.los.holdAge } }),
+            ...(holdDirectory !== undefined && {
+              holdStore: (className: string) => {
+                const path = join(holdDirectory, `${node.name}.${link.name}.${className}.hold`);
+                return new HoldFile({ path, now: 0 as Instant });
+              },
+            }),
           };
         }),
       ],
@@ -378,7 +388,7 @@ function trafficClass(resolved: NonNullable<ResolvedNode['classes']>[number]): T
       ...match,
       ...(prefixes !== undefined && { prefixes: prefixes.map(prefix) }),
     })),
-    ...(hold !== undefined && { hold: { octets: hold.octets, duration: hold.duration as Duration } }),
+    ...(hold !== undefined && { hold: { ...hold, duration: hold.duration as Duration } }),
   };
 }
 

@@ -9,7 +9,13 @@ import type { DropReason } from './drop.ts';
 import type { HoldStore } from './hold-store.ts';
 import { OutputQueue, type OutputQueueObserver } from './output-queue.ts';
 import type { InterfaceAvailability } from './route-table.ts';
-import { classQueueSettings, DEFAULT_TRAFFIC_CLASSES, type QueueLimit, type TrafficClass } from './traffic-class.ts';
+import {
+  classQueueSettings,
+  DEFAULT_TRAFFIC_CLASSES,
+  type QueueLimit,
+  type TrafficClass,
+  withHold,
+} from './traffic-class.ts';
 
 export type InterfaceKind = 'host' | 'link' | 'tunnel';
 
@@ -72,7 +78,7 @@ export class RouterInterface {
     this.mtuOctets = mtuOctets;
     this.addresses = options.addresses ?? [];
     this.classes =
-      options.kind === 'host' ? HOST_CLASSES : holding(options.classes ?? DEFAULT_TRAFFIC_CLASSES, options.hold);
+      options.kind === 'host' ? HOST_CLASSES : withHold(options.classes ?? DEFAULT_TRAFFIC_CLASSES, options.hold);
     this.classifier =
       options.kind === 'host' ? undefined : new Classifier(rulesOf(this.classes), this.classes.length - 1);
     const limit = { ...DEFAULT_LIMIT, ...options.limit };
@@ -90,8 +96,3 @@ export class RouterInterface {
 
 const rulesOf = (classes: readonly TrafficClass[]): ClassRule[] =>
   classes.flatMap((entry, trafficClass) => entry.matches.map((match) => ({ trafficClass, ...match })));
-
-function holding(classes: readonly TrafficClass[], hold: HoldSettings | undefined): readonly TrafficClass[] {
-  if (hold === undefined) return classes;
-  return classes.map((each) => (each.hold !== undefined || each.staleAfter !== undefined ? each : { ...each, hold }));
-}

@@ -4,7 +4,7 @@
  *
  * Among the routes to one prefix the lowest preference whose interface is up wins. When none is up the prefix is withdrawn and
  * the match falls to a shorter one, except where the interface holds packets for its next contact: there the route stays.
- * Walking the trie is bounded by the prefix length; a direct-mapped cache of IPv4 destinations answers nearly every packet.
+ * Walking the trie is bounded by the prefix length; direct-mapped caches of destinations answer nearly every packet.
  */
 import { isIpv4, type Prefix } from '../ip/index.ts';
 
@@ -26,6 +26,7 @@ export interface Route {
 export type InterfaceAvailability = 'up' | 'holding' | 'down';
 
 const CACHE_BITS = 12;
+const CACHE_BITS_6 = 8;
 const EMPTY = -128;
 
 export class RouteTable {
@@ -37,6 +38,9 @@ export class RouteTable {
   readonly #multicast6 = new Trie();
   readonly #cacheKeys = new Int32Array(1 << CACHE_BITS);
   readonly #cacheValues = new Int32Array(1 << CACHE_BITS).fill(EMPTY);
+  /** Four words an address. */
+  readonly #cacheKeys6 = new Int32Array(4 << CACHE_BITS_6);
+  readonly #cacheValues6 = new Int32Array(1 << CACHE_BITS_6).fill(EMPTY);
 
   constructor(availability: (index: number) => InterfaceAvailability) {
     this.#availability = availability;
@@ -48,25 +52,25 @@ export class RouteTable {
 
   add(route: Route): void {
     this.#trieOf(route.prefix).add(route, this.#availability);
-    this.#cacheValues.fill(EMPTY);
+    this.#forget();
   }
 
   /** Removes the route with this prefix, interface and preference; false when there was none. */
   remove(route: Route): boolean {
     const removed = this.#trieOf(route.prefix).remove(route, this.#availability);
-    this.#cacheValues.fill(EMPTY);
+    this.#forget();
     return removed;
   }
 
   /** An interface went up, down or began to hold: every route is judged anew. */
   refresh(): void {
     for (const trie of this.#tries) trie.refresh(this.#availability);
-    this.#cacheValues.fill(EMPTY);
+    this.#forget();
   }
 
   /** The interface for the IPv4 address in the four octets at `at`, or NO_ROUTE, LOCAL, WITHDRAWN. */
   lookup4(octets: Uint8Array, at: number): number {
-    const key = (octets[at]! << 24) | (octets[at + 1]! << 16) | (octets[at + 2]! << 8) | octets[at + 3]!;
+    const key = word(octets, at);
     const slot = Math.imul(key, 0x9e3779b1) >>> (32 - CACHE_BITS);
     const cached = this.#cacheValues[slot]!;
     if (cached !== EMPTY && this.#cacheKeys[slot] === key) return cached;
@@ -76,8 +80,26 @@ export class RouteTable {
     return found;
   }
 
+  /** The same for the 16 octets of an IPv6 address. */
   lookup6(octets: Uint8Array, at: number): number {
-    return this.#ipv6.lookup(octets, at, 128);
+    const a = word(octets, at);
+    const b = word(octets, at + 4);
+    const c = word(octets, at + 8);
+    const d = word(octets, at + 12);
+    const mixed = Math.imul(Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0xc2b2ae35) ^ c, 0x27d4eb2f) ^ d;
+    const slot = Math.imul(mixed, 0x9e3779b1) >>> (32 - CACHE_BITS_6);
+    const keys = this.#cacheKeys6;
+    const key = slot << 2;
+    const cached = this.#cacheValues6[slot]!;
+    if (cached !== EMPTY && keys[key] === a && keys[key + 1] === b && keys[key + 2] === c && keys[key + 3] === d)
+      return cached;
+    const found = this.#ipv6.lookup(octets, at, 128);
+    keys[key] = a;
+    keys[key + 1] = b;
+    keys[key + 2] = c;
+    keys[key + 3] = d;
+    this.#cacheValues6[slot] = found;
+    return found;
   }
 
   lookupMulticast(octets: Uint8Array, at: number, ipv4: boolean): number {
@@ -86,6 +108,11 @@ export class RouteTable {
 
   routes(): Route[] {
     return this.#tries.flatMap((trie) => trie.routes());
+  }
+
+  #forget(): void {
+    this.#cacheValues.fill(EMPTY);
+    this.#cacheValues6.fill(EMPTY);
   }
 
   get #tries(): Trie[] {
@@ -97,6 +124,9 @@ export class RouteTable {
     return length >= 8 && address[0] === 0xff ? this.#multicast6 : this.#ipv6;
   }
 }
+
+const word = (octets: Uint8Array, at: number): number =>
+  (octets[at]! << 24) | (octets[at + 1]! << 16) | (octets[at + 2]! << 8) | octets[at + 3]!;
 
 class Trie {
   /** Two children a node: 2 n for bit 0, 2 n + 1 for bit 1; 0 is none, for the root is nobody's child. */

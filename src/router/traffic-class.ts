@@ -61,7 +61,8 @@ export const DEFAULT_TRAFFIC_CLASSES: readonly TrafficClass[] = [
 ];
 
 /** The classes of a link that holds packets for its next contact: every class that does not say and does not grow stale. */
-export function withHold(classes: readonly TrafficClass[], hold: HoldSettings): TrafficClass[] {
+export function withHold(classes: readonly TrafficClass[], hold: HoldSettings | undefined): readonly TrafficClass[] {
+  if (hold === undefined) return classes;
   return classes.map((each) => (each.hold === undefined && each.staleAfter === undefined ? { ...each, hold } : each));
 }
 
