@@ -1,8 +1,9 @@
 /**
  * Packets that wait for a contact, in a file: what survives a restart of the link daemon. The port is router/hold-store.ts.
  *
- *   file:    "omnihold" 1 | record …
- *   record:  state (A5 held, 5A taken) | octets, uint32 | queued at, float64 ms since 1970 | the datagram
+ *   file:    "omnihold1" | record …
+ *   record:  state (A5 held, 5A taken) | octets, uint32 | queued at, float64 ms since 1970
+ *            | header and segment octets of a train of TCP segments, uint16 each, or 0 | the datagram
  *
  * Appending is one write and taking marks the record before its packet is given out, so whatever the moment of a crash a packet
  * is given at most once, and one that was not being sent is still there. A record cut short by a crash is ignored. The
@@ -10,12 +11,12 @@
  * rewritten (new file, fsync, rename) when most of it is.
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, renameSync, statSync, writeSync } from 'node:fs';
-import { type Instant, OmniError, type PacketBuffer } from '../core/index.ts';
+import { type Instant, OmniError, type PacketBuffer, type SegmentTrain } from '../core/index.ts';
 import type { HeldPacket, HoldStore } from '../router/index.ts';
 
 // Specification constants of the file
 const MAGIC = new TextEncoder().encode('omnihold1');
-const RECORD_HEADER_OCTETS = 13;
+const RECORD_HEADER_OCTETS = 17;
 const HELD = 0xa5;
 const TAKEN = 0x5a;
 // Implementation constants
@@ -32,6 +33,7 @@ export interface HoldFileOptions {
 
 interface Entry extends HeldPacket {
   readonly position: number;
+  readonly train: SegmentTrain | undefined;
 }
 
 /** Throws OmniError OMNI_HOLD_STORE when the file cannot be opened or is another's. */
@@ -80,17 +82,19 @@ export class HoldFile implements HoldStore {
     this.#record[0] = HELD;
     this.#view.setUint32(1, length);
     this.#view.setFloat64(5, this.#wall + (queuedAt - this.#now) / 1e6);
+    this.#view.setUint16(13, packet.train?.headerOctets ?? 0);
+    this.#view.setUint16(15, packet.train?.segmentOctets ?? 0);
     this.#record.set(packet.view(), RECORD_HEADER_OCTETS);
     const size = RECORD_HEADER_OCTETS + length;
     // A write cut short (disk full) leaves a torn record past the end, which the next append overwrites.
     if (!this.#attempt(() => writeSync(this.#file, this.#record, 0, size, this.#end) === size)) return false;
-    this.#entries.push({ position: this.#end, octets: length, queuedAt });
+    this.#entries.push({ position: this.#end, octets: length, queuedAt, train: packet.train });
     this.#end += size;
     this.#octets += length;
     return true;
   }
 
-  take(into: PacketBuffer): boolean {
+  take(into: PacketBuffer, room: number): boolean {
     const entry = this.#entries[this.#next];
     if (entry === undefined) return false;
     this.#next++;
@@ -99,11 +103,13 @@ export class HoldFile implements HoldStore {
     const from = position + RECORD_HEADER_OCTETS;
     const good = this.#attempt(
       () =>
-        readSync(this.#file, into.arena, into.start, octets, from) === octets &&
-        writeSync(this.#file, Uint8Array.of(TAKEN), 0, 1, position) === 1,
+        writeSync(this.#file, Uint8Array.of(TAKEN), 0, 1, position) === 1 &&
+        octets <= room &&
+        readSync(this.#file, into.arena, into.start, octets, from) === octets,
     );
-    into.length = octets;
+    into.length = good ? octets : 0;
     into.queuedAt = entry.queuedAt;
+    into.train = entry.train;
     this.#reclaim();
     return good;
   }
@@ -133,7 +139,10 @@ export class HoldFile implements HoldStore {
         // A wall clock that was set back must not make packets younger than now.
         const age = Math.max(0, this.#wall - this.#view.getFloat64(5)) * 1e6;
         const queuedAt = Math.round(this.#now - (Number.isFinite(age) ? age : 0)) as Instant;
-        this.#entries.push({ position: this.#end, octets, queuedAt });
+        const headerOctets = this.#view.getUint16(13);
+        const segmentOctets = this.#view.getUint16(15);
+        const train = segmentOctets === 0 ? undefined : { headerOctets, segmentOctets };
+        this.#entries.push({ position: this.#end, octets, queuedAt, train });
         this.#octets += octets;
       }
       this.#end = next;

@@ -174,7 +174,7 @@ export class ClassQueue {
     while (store !== undefined && store.packets > 0) {
       const packet = this.#pool.acquire();
       if (packet === undefined) return undefined;
-      if (store.take(packet)) return packet;
+      if (store.take(packet, this.#pool.largestPacketOctets)) return packet;
       this.#refuse(packet, 'store-failed', now);
     }
     return this.shift(now);

@@ -19,8 +19,8 @@ export interface HoldStore {
   /** Keeps a copy, which survives the process; the caller keeps the packet. False when it could not be written. */
   append(packet: PacketBuffer): boolean;
   /**
-   * Moves the first packet into `into` (start, length, queuedAt). From then on it is never given again, not even after a
-   * restart. False when it could not be read back; then it is gone.
+   * Moves the first packet into `into`, which has room for so many octets from its start. From then on it is never given again,
+   * not even after a restart. False when it could not be read back or does not fit; then it is gone.
    */
-  take(into: PacketBuffer): boolean;
+  take(into: PacketBuffer, room: number): boolean;
 }

@@ -186,8 +186,7 @@ export class Router {
     const target = this.#lookup(packet);
     const to = target < 0 ? undefined : this.interfaces[target];
     if (to === undefined) this.#drop(packet, target === WITHDRAWN ? 'link-down' : 'no-route', now);
-    else if (packet.largestOctets > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
-    else this.#enqueue(packet, to, now);
+    else this.#transmit(packet, to, now);
   }
 
   /** Packets received or made, less those sent, waiting, consumed and dropped. Anything but 0 is our bug. */
@@ -250,7 +249,7 @@ export class Router {
       const targets = this.interfaces.filter((each) =>
         toLinks ? each.kind === 'link' && each.queue.up : each.kind === 'host',
       );
-      this.#enqueueCopies(packet, targets, 'link-scope', now);
+      this.#transmitCopies(packet, targets, 'link-scope', now);
     } else {
       const { arena, start } = packet;
       const ipv4 = ipVersion(arena, start) === 4;
@@ -258,7 +257,7 @@ export class Router {
       const targets = this.interfaces.filter((each) =>
         from.kind === 'host' ? each.index === target : each.kind === 'host',
       );
-      this.#enqueueCopies(packet, targets, 'multicast', now);
+      this.#transmitCopies(packet, targets, 'multicast', now);
     }
   }
 
@@ -286,8 +285,7 @@ export class Router {
         return;
       }
     } else if (!this.#decrement(packet, to, now)) return;
-    if (packet.largestOctets > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
-    else this.#enqueue(packet, to, now);
+    this.#transmit(packet, to, now);
   }
 
   /** From link to link this node is a hop: false when the packet may go no further, and was dropped. */
@@ -310,6 +308,11 @@ export class Router {
     return true;
   }
 
+  #transmit(packet: PacketBuffer, to: RouterInterface, now: Instant): void {
+    if (packet.largestOctets > to.mtuOctets && to.kind !== 'host') this.#tooBig(packet, to, now);
+    else this.#enqueue(packet, to, now);
+  }
+
   #enqueue(packet: PacketBuffer, to: RouterInterface, now: Instant): void {
     if (to.classifier !== undefined)
       packet.trafficClass = to.classifier.classify(packet.arena, packet.start, packet.length);
@@ -320,18 +323,23 @@ export class Router {
   }
 
   /** The packet to the first interface, a copy to each other. */
-  #enqueueCopies(packet: PacketBuffer, targets: readonly RouterInterface[], otherwise: DropReason, now: Instant): void {
+  #transmitCopies(
+    packet: PacketBuffer,
+    targets: readonly RouterInterface[],
+    otherwise: DropReason,
+    now: Instant,
+  ): void {
     for (const to of targets.slice(1)) {
       const copy = this.#pool.copyOf(packet.view());
       if (copy === undefined) continue;
       copy.ingress = packet.ingress;
       copy.enteredAt = now;
       this.originatedPackets++;
-      this.#enqueue(copy, to, now);
+      this.#transmit(copy, to, now);
     }
     const first = targets[0];
     if (first === undefined) this.#drop(packet, otherwise, now);
-    else this.#enqueue(packet, first, now);
+    else this.#transmit(packet, first, now);
   }
 
   /** Longer than the next link carries: fragments, or an error with the size that fits (RFC 1191, RFC 8201). */

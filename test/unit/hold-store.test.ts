@@ -31,7 +31,7 @@ function takeAll(store: HoldFile): Uint8Array[] {
   const out: Uint8Array[] = [];
   while (store.packets > 0) {
     const packet = pool.acquire()!;
-    expect(store.take(packet)).toBe(true);
+    expect(store.take(packet, 1900)).toBe(true);
     out.push(packet.view().slice());
     pool.release(packet);
   }
@@ -52,7 +52,7 @@ describe('HoldFile', () => {
         expected.push(octets);
       } else if (what < 9 && expected.length > 0) {
         const packet = pool.acquire()!;
-        expect(store.take(packet)).toBe(true);
+        expect(store.take(packet, 1900)).toBe(true);
         expect(packet.view()).toEqual(expected.shift());
         pool.release(packet);
       } else if (what === 9) {
@@ -97,12 +97,27 @@ describe('HoldFile', () => {
     for (let i = 0; i < 2000; i++) append(store, udp4({ payloadOctets: 1400, identification: i }));
     const full = statSync(path).size;
     const packet = pool.acquire()!;
-    for (let i = 0; i < 1500; i++) store.take(packet);
+    for (let i = 0; i < 1500; i++) store.take(packet, 1900);
     pool.release(packet);
     expect(statSync(path).size).toBeLessThan(full / 2);
     const rest = takeAll(new HoldFile({ path, now: ORIGIN })).map((p) => (p[4]! << 8) | p[5]!);
     expect(rest).toEqual(Array.from({ length: 500 }, (_, i) => 1500 + i));
     expect(statSync(path).size).toBe(9);
+  });
+
+  test('a train of segments stays one; what does not fit a slot of this run is refused and gone', () => {
+    const store = new HoldFile({ path, now: ORIGIN });
+    const packet = pool.copyOf(udp4({ payloadOctets: 1000 }))!;
+    packet.train = { headerOctets: 40, segmentOctets: 512 };
+    store.append(packet);
+    store.append(packet);
+    const again = new HoldFile({ path, now: ORIGIN });
+    expect(again.take(packet, 1000)).toBe(false);
+    packet.train = undefined;
+    expect(again.take(packet, 1900)).toBe(true);
+    expect(packet.train).toEqual({ headerOctets: 40, segmentOctets: 512 });
+    expect(again.packets).toBe(0);
+    pool.release(packet);
   });
 
   test('another file is left alone, with the remedy in the error', () => {
