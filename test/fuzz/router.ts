@@ -25,7 +25,9 @@ export const target: FuzzTarget = {
       if (packet === undefined) throw new InvariantError('the pool ran empty');
       router.receive(packet, ingress, now);
       now = (now + 20e6) as Instant;
-      if (++count % 8 === 0) drain(router, pool, now);
+      // Slower than packets come, so that queues stand, fill up and run the pool down.
+      if (++count % 40 === 0) drain(router, pool, now, 1);
+      if (pool.available === 0 || count % 2048 === 0) drain(router, pool, now);
       if (count % 64 === 0) router.handleTimeout(now);
       if (count % FLAP_EVERY === 0) {
         router.setInterfaceState(1 + ((count / FLAP_EVERY) % 3), (count / FLAP_EVERY) % 2 === 0, now);
@@ -43,10 +45,12 @@ export const target: FuzzTarget = {
 };
 
 /** Whatever leaves has a right header of the length it says. */
-function drain(router: Router, pool: PacketPool, now: Instant): void {
+function drain(router: Router, pool: PacketPool, now: Instant, most = Number.POSITIVE_INFINITY): void {
   for (let index = 0; index < 4; index++) {
     const { mtuOctets, kind, queue } = router.interfaces[index]!;
-    for (let packet = queue.dequeue(now); packet !== undefined; packet = queue.dequeue(now)) {
+    for (let sent = 0; sent < most; sent++) {
+      const packet = queue.dequeue(now);
+      if (packet === undefined) break;
       const { arena, start, length } = packet;
       const fault = arena[start]! >>> 4 === 4 ? checkIpv4(arena, start, length) : checkIpv6(arena, start, length);
       if (fault !== undefined) throw new InvariantError(`sent a packet with ${fault}`);
@@ -72,7 +76,7 @@ const interfaces = () => [
     addresses: ['10.9.0.1', '2001:db8:9::1'].map(address),
     classes: CLASSES.map((each) => ({ ...each, discipline: 'codel' as const, ecn: true })),
   },
-  { name: 'b', kind: 'link' as const, mtuOctets: 576, limit: { octets: 20_000 } },
+  { name: 'b', kind: 'link' as const, mtuOctets: 576, limit: { octets: 4000 } },
   { name: 'c', kind: 'tunnel' as const, mtuOctets: 1480, limit: { packets: 3 } },
 ];
 const ROUTES = (

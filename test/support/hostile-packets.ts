@@ -80,6 +80,11 @@ function writeIpv4(rng: Rng, octets: Uint8Array): void {
   octets[9] = PROTOCOLS[rng.below(PROTOCOLS.length)]!;
   octets.set(ADDRESSES[rng.below(ADDRESSES.length)]!, 12);
   octets.set(ADDRESSES[rng.below(ADDRESSES.length)]!, 16);
+  if (fragment && rng.below(2) === 0) {
+    // To the router itself, all of one flow.
+    octets[9] = 17;
+    octets.set([192, 0, 2, 1, 10, 9, 0, 1], 12);
+  }
   for (let at = 20; at < words * 4 && at < length; ) {
     octets[at] = OPTIONS[rng.below(OPTIONS.length)]!;
     const optionOctets = rng.below(10) === 0 ? rng.below(256) : 3 + rng.below(8);
