@@ -14,6 +14,8 @@ import { Router } from '../../src/router/index.ts';
 export interface TwoNodesOptions {
   readonly label?: string;
   readonly mtuOctets?: number;
+  /** What the link carries, when less than the TUNs'. */
+  readonly linkMtuOctets?: number;
   readonly up?: Partial<LineSettings>;
   readonly down?: Partial<LineSettings>;
   readonly line?: Partial<LineOptions>;
@@ -82,7 +84,12 @@ export async function twoNodes(options: TwoNodesOptions = {}): Promise<TwoNodes>
         pool,
         interfaces: [
           { name: 'host', kind: 'host', mtuOctets, addresses: [parseIpv4(addresses[i]!)!] },
-          { name: 'space', kind: 'link', mtuOctets, limit: { packets: options.queuePackets ?? 1000 } },
+          {
+            name: 'space',
+            kind: 'link',
+            mtuOctets: options.linkMtuOctets ?? mtuOctets,
+            limit: { packets: options.queuePackets ?? 1000 },
+          },
         ],
         routes: [{ prefix: prefixOf(parseIpv4(addresses[1 - i]!)!, 32), interface: 1 }],
         onOffer: (packet, output, now) => {
