@@ -123,6 +123,8 @@ function kernelSysctls(forwards: boolean, ipv6: boolean): Record<string, string>
     // Paths may be asymmetric: a packet may come in where none goes out.
     'net.ipv4.conf.all.rp_filter': '0',
     'net.ipv4.conf.default.rp_filter': '0',
+    // Kernel and router of a node share its address: the router's ICMP errors to the kernel come from that.
+    'net.ipv4.conf.all.accept_local': '1',
     'net.ipv4.conf.all.send_redirects': '0',
     'net.ipv4.conf.default.send_redirects': '0',
     // Services bind ports below 1024 after they gave root up; the namespace is theirs.

@@ -67,7 +67,15 @@ export async function twoNodes(options: TwoNodesOptions = {}): Promise<TwoNodes>
     for (const [i, name] of names.entries()) {
       ip('netns', 'add', name);
       made.push(name);
-      execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
+      execFileSync('ip', [
+        'netns',
+        'exec',
+        name,
+        'sysctl',
+        '-qw',
+        'net.ipv6.conf.all.disable_ipv6=1',
+        'net.ipv4.conf.all.accept_local=1',
+      ]);
       const { fd } = native.openTun({
         name: 'space0',
         netns: `/run/netns/${name}`,
