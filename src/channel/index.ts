@@ -1,4 +1,5 @@
 export * from './bit-clock.ts';
+export * from './contact-volume.ts';
 export * from './contacts.ts';
 export * from './elevation-noise.ts';
 export * from './erfc.ts';

@@ -46,6 +46,10 @@ const EXIT_OF: Readonly<Record<string, ExitCode>> = {
   OMNI_TESTBED_BUSY: EXIT.temporary,
   OMNI_NAME_TAKEN: EXIT.temporary,
   OMNI_NO_DAEMON: EXIT.temporary,
+  OMNI_BAD_CHANGE: EXIT.usage,
+  OMNI_BAD_FILE: EXIT.dataError,
+  OMNI_READ: EXIT.dataError,
+  OMNI_BAD_ORBIT: EXIT.dataError,
 };
 
 /** One clear sentence and the exit code for whatever a verb threw. */

@@ -21,7 +21,7 @@ import {
 } from '../core/index.ts';
 import { acceptOffloaded, describeOffloaded, VIRTIO_HEADER_OCTETS } from '../ip/index.ts';
 import type { Router } from '../router/index.ts';
-import type { Native, Reactor } from './native.ts';
+import type { Reactor, ReactorSource } from './native.ts';
 
 const READ_BATCH = 64;
 const WRITE_BATCH = 256;
@@ -64,7 +64,7 @@ interface Span extends SpanOptions {
 export class LinkDriver {
   readonly lateness = new Lateness();
   readonly counters = new Counters();
-  readonly #native: Native;
+  readonly #native: ReactorSource;
   /** Octets of the offload header in front of every packet of a TUN; 0 without offloads. */
   readonly #header: number;
   readonly #pool: PacketPool;
@@ -85,7 +85,7 @@ export class LinkDriver {
   readonly #writeResults = new Int32Array(WRITE_BATCH);
 
   /** @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets. */
-  constructor(options: { native: Native; pool: PacketPool; tap?: LinkTap | undefined; offloads?: boolean }) {
+  constructor(options: { native: ReactorSource; pool: PacketPool; tap?: LinkTap | undefined; offloads?: boolean }) {
     this.#native = options.native;
     this.#header = options.offloads === true ? VIRTIO_HEADER_OCTETS : 0;
     this.#pool = options.pool;

@@ -3,6 +3,8 @@ import { OmniError } from '../core/index.ts';
 
 export type Native = typeof import('../../native/index.js');
 export type { Reactor } from '../../native/index.js';
+/** What runs a data plane: the clock and the reactor. Virtual time (virtual-reactor.ts) has them too. */
+export type ReactorSource = Pick<Native, 'monotonicNanoseconds' | 'createReactor' | 'TRUNCATED'>;
 
 let loaded: Promise<Native> | undefined;
 

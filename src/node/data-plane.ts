@@ -23,7 +23,7 @@ import {
 } from '../core/index.ts';
 import { HoldFile } from '../io/hold-store.ts';
 import { LinkDriver } from '../io/link-driver.ts';
-import type { Native } from '../io/native.ts';
+import type { ReactorSource } from '../io/native.ts';
 import { type IpAddress, isIpv4, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
 import { type DropReason, type RouteOptions, Router, type RouterSnapshot, type TrafficClass } from '../router/index.ts';
 import type { ResolvedDirection, ResolvedLink, ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
@@ -34,7 +34,7 @@ export interface DataPlaneOptions {
   readonly scenario: ResolvedScenario;
   /** By node: the descriptor of its TUN, open and non-blocking. The data plane does not close it. */
   readonly tuns: ReadonlyMap<string, { readonly fd: number; readonly name: string }>;
-  readonly native: Native;
+  readonly native: ReactorSource;
   readonly sources: LineSources;
   /** The scenario's seed unless given. */
   readonly seed?: number | string;

@@ -7,8 +7,8 @@ import { elevationOf, Orbit, Passes, SPEED_OF_LIGHT, slantRangeDelay } from '../
 import { OmniError } from '../core/index.ts';
 import { readContactPlanFile, readErrorFile } from '../io/contact-plan-file.ts';
 import { type ContactPlan, contactsBetween, pairsOf } from '../scenario/contact-plan/index.ts';
-import type { ResolvedContacts } from '../scenario/resolved.ts';
-import type { Geometry, LineSources } from './line-settings.ts';
+import type { ResolvedContacts, ResolvedScenario } from '../scenario/resolved.ts';
+import { type Geometry, type LineSources, lineSettingsOf } from './line-settings.ts';
 
 export type ResolvedOrbit = Extract<ResolvedContacts, { kind: 'orbit' }>;
 
@@ -21,11 +21,19 @@ export interface ScenarioLineSources extends LineSources {
   computeOrbit(orbit: ResolvedOrbit): OrbitGeometry;
 }
 
+/**
+ * Reads and computes everything once, so that what is wrong with it is said before anything is built. Throws OmniError
+ * OMNI_BAD_FILE, OMNI_READ or OMNI_BAD_ORBIT.
+ */
+export function checkLineSources(scenario: ResolvedScenario): void {
+  const sources = lineSources(scenario);
+  for (const { up, down } of scenario.links) for (const direction of [up, down]) lineSettingsOf(direction, sources);
+}
+
 /** Elements older, or younger, than this say little of where the satellite is. */
 export const STALE_ELEMENTS_DAYS = 30;
 
-/** @param epochMilliseconds UTC of the scenario's time zero */
-export function lineSources(epochMilliseconds: number): ScenarioLineSources {
+export function lineSources({ epochMilliseconds }: Pick<ResolvedScenario, 'epochMilliseconds'>): ScenarioLineSources {
   const orbits = new Map<string, Pick<OrbitGeometry, 'orbit' | 'carrier'>>();
   const plans = new Map<string, ContactPlan>();
   return {

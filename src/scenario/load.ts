@@ -54,11 +54,13 @@ export function loadScenario(nameOrPath: string, overrides: ScenarioOverrides = 
 export interface ScenarioOverrides {
   readonly name?: string | undefined;
   readonly seed?: string | undefined;
+  /** The epoch of a scenario that sets none, milliseconds of UTC since 1970. Default: the clock's. */
+  readonly now?: number | undefined;
 }
 
 export function parseScenario(
   text: string,
-  options: ScenarioOverrides & { file?: string; directory?: string; now?: number } = {},
+  options: ScenarioOverrides & { file?: string; directory?: string } = {},
 ): ResolvedScenario {
   const file = options.file ?? 'scenario';
   const lines = new LineCounter();

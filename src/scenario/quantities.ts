@@ -86,7 +86,8 @@ export const utc = () =>
       return z.NEVER;
     });
 
-function parseUtc(text: string): number | undefined {
+/** Milliseconds since 1970. */
+export function parseUtc(text: string): number | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z$/.test(text)) return undefined;
   const milliseconds = Date.parse(text);
   return Number.isNaN(milliseconds) ? undefined : milliseconds;

@@ -6,11 +6,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OmniError } from '../core/index.ts';
-import { lineSources } from '../io/line-sources.ts';
 import { loadNative, type Native } from '../io/native.ts';
 import type { Recorder } from '../io/recorder.ts';
 import { captureStream } from '../node/capture-stream.ts';
 import { createDataPlane, type DataPlane, type DataPlaneStatus } from '../node/data-plane.ts';
+import { lineSources } from '../node/line-sources.ts';
 import { createRecorder, setRecorderClock } from '../node/recording.ts';
 import type { ResolvedScenario } from '../scenario/resolved.ts';
 import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';

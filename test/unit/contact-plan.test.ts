@@ -183,7 +183,7 @@ describe('from files', () => {
     writeFileSync(path, text);
     return path;
   };
-  const sources = lineSources(EPOCH);
+  const sources = lineSources({ epochMilliseconds: EPOCH });
 
   test('both formats are told apart by their first character', () => {
     const ion = sources.readContactPlan(file('a.ionrc', 'a contact +10 +20 1 2 9\n'), '1', '2');
@@ -217,7 +217,7 @@ describe('from files', () => {
       '2 25544  51.6416 247.4627 0006703 130.5360 325.0288 15.72125391563537',
     ] as const;
     const station = { latitudeDegrees: 51, longitudeDegrees: 0, altitudeMetres: 0 };
-    const later = lineSources(Date.UTC(2060, 0, 1));
+    const later = lineSources({ epochMilliseconds: Date.UTC(2060, 0, 1) });
     expect(() => later.computeOrbit({ kind: 'orbit', tle, station, maskDegrees: 5 })).toThrow(/decayed/);
   });
 });

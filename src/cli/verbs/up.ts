@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { OmniError } from '../../core/index.ts';
+import { checkLineSources } from '../../node/line-sources.ts';
 import { findScenario, loadScenario, type ResolvedScenario } from '../../scenario/index.ts';
 import { requireTestbedMachine } from '../../testbed/preconditions.ts';
 import { bringUp, type UpReport } from '../../testbed/up.ts';
@@ -37,6 +38,7 @@ async function run(scenarioName: string, options: Options): Promise<void> {
 
   requireTestbedMachine();
   const scenario = scenarioProblems(() => loadScenario(scenarioName, options));
+  checkLineSources(scenario);
   const slow = setTimeout(() => note(`omni: bringing '${scenario.name}' up (${scenario.nodes.length} nodes) …`), 2000);
   let talkative = false;
   const report = await bringUp(scenario, {

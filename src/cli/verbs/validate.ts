@@ -1,6 +1,7 @@
 /** `omni validate`: every problem of a scenario file at once, or the schema for editors. */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { checkLineSources } from '../../node/line-sources.ts';
 import {
   findScenario,
   formatProblem,
@@ -51,7 +52,9 @@ function load(file: string): ResolvedScenario {
   const path = findScenario(file);
   if (!existsSync(path))
     throw new VerbError(EXIT.dataError, `there is no scenario file ${path}`, "'omni up --help' shows how to name one");
-  return loadScenario(file);
+  const scenario = loadScenario(file);
+  checkLineSources(scenario);
+  return scenario;
 }
 
 /** Turns a ScenarioError, or a file that is not there, into the verb's error. */
