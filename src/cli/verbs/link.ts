@@ -130,7 +130,7 @@ function settings(name: string, direction: Direction): string[] {
 function noise(config: Direction['noise']): string {
   switch (config.kind) {
     case 'independent':
-      return `ber=${config.ber}`;
+      return `ber=${config.ber === 0 ? 0 : config.ber.toExponential()}`;
     case 'burst':
       return `burst=good:${config.goodBits},bad:${config.badBits},badBer:${config.badBer},goodBer:${config.goodBer}`;
     case 'recorded':
