@@ -39,7 +39,15 @@ export function emitUdpDatagram(datagram: UdpDatagram, identification = 0): Uint
   payload.set(datagram.payload, UDP_HEADER_OCTETS);
   writeUdp4(payload, 0, datagram.payload.length, datagram);
   const { source, destination, timeToLive } = datagram;
-  return emitIpv4Packet({ source, destination, timeToLive, identification, dscp: DSCP.cs6, protocol: PROTOCOL.udp, payload });
+  return emitIpv4Packet({
+    source,
+    destination,
+    timeToLive,
+    identification,
+    dscp: DSCP.cs6,
+    protocol: PROTOCOL.udp,
+    payload,
+  });
 }
 
 /** A UDP datagram in one unfragmented IP datagram with good checksums (RFC 5944 section 3.1: MUST be checked; zero is none). */
