@@ -23,6 +23,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
+  tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 
