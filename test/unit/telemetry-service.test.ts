@@ -32,7 +32,10 @@ test('a spacecraft sends what its services read, a control centre records it; co
   node.publish('clock', () => ({ stratum: 3, ntpEnabled: true, trueErrorSeconds: 0.125 }));
   const sat = await startTelemetry(
     context('sat', {
-      downlink: { to: `127.0.0.1:${listening.port}`, intervalSeconds: { housekeeping: 0.05, clock: 0.05, camera: 0.05, storage: 0 } },
+      downlink: {
+        to: `127.0.0.1:${listening.port}`,
+        intervalSeconds: { housekeeping: 0.05, clock: 0.05, camera: 0.05, storage: 0 },
+      },
     }),
   );
   const names = () =>
@@ -47,11 +50,17 @@ test('a spacecraft sends what its services read, a control centre records it; co
   const seen = new Set(names().map((r) => r.packet));
   // No camera service on this node, so no camera packets.
   expect([...seen].sort()).toEqual(['clock', 'housekeeping']);
-  expect(names().find((r) => r.packet === 'clock')).toMatchObject({ stratum: 3, ntpEnabled: true, trueErrorSeconds: 0.125 });
+  expect(names().find((r) => r.packet === 'clock')).toMatchObject({
+    stratum: 3,
+    ntpEnabled: true,
+    trueErrorSeconds: 0.125,
+  });
   expect(names().find((r) => r.packet === 'housekeeping')).toMatchObject({ mode: 'nominal' });
   expect(await node.action('telemetry.interval')!({ apid: 5, seconds: 0.05 })).toBe('APID 5 every 0.05 s');
   await until(() => names().some((r) => r.packet === 'storage'));
-  await expect(async () => node.action('telemetry.interval')!({ apid: 99, seconds: 1 })).rejects.toThrow('no packet with APID 99');
+  await expect(async () => node.action('telemetry.interval')!({ apid: 99, seconds: 1 })).rejects.toThrow(
+    'no packet with APID 99',
+  );
   await sat.close();
   expect(node.action('telemetry.interval')).toBeUndefined();
   await control.close();
