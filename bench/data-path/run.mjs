@@ -9,7 +9,7 @@
 //   links        1000 links at 38.4 kbit/s, each with traffic: cores, memory, delay error
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -159,16 +159,18 @@ async function rate() {
 }
 
 async function links() {
-  const pairs = 1000;
-  const nodes = ['nodes:', '  hub: { kind: ground-station }'];
-  nodes.push('  far: { kind: spacecraft }');
-  const lines = ['links:'];
-  for (let i = 0; i < pairs; i++)
-    lines.push(
-      `  l${i}: { between: [hub, far], up: { rate: 38.4k, delay: 20ms, queue: 50 packets }, down: { rate: 38.4k, delay: 20ms } }`,
-    );
-  say('  see bench/many-links.ts: 1000 links need no kernel to be measured');
-  return { nodes: nodes.length, links: lines.length - 1 };
+  const program = join(root, 'bench/data-path/many-links.mjs');
+  const result = JSON.parse(
+    execFileSync(process.execPath, ['--expose-gc', program, probe], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  );
+  const { p50, p99 } = result.delayErrorMicroseconds;
+  say(
+    `  ${result.links} links: ${result.cores.toFixed(2)} cores, ${result.datagrams} of ${result.sent} datagrams, delay error p50 ${p50.toFixed(0)} p99 ${p99.toFixed(0)} µs (26 µs of it a stuffed bit each), ${result.octetsPerIdleLink} octets an idle link`,
+  );
+  return result;
 }
 
 // --- testbeds ---------------------------------------------------------------------------------------------------------------
