@@ -13,6 +13,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   up: { summary: 'bring a testbed up', load: () => import('./verbs/up.ts') },
   down: { summary: 'remove a testbed, also after a crash', load: () => import('./verbs/down.ts') },
   status: { summary: 'show what is up: nodes, links, services', load: () => import('./verbs/status.ts') },
+  top: { summary: 'watch links, queues, contacts and losses, live', load: () => import('./verbs/top.ts') },
   exec: { summary: 'run a program on a node', load: () => import('./verbs/exec.ts') },
   shell: { summary: 'open a shell on a node', load: () => import('./verbs/shell.ts') },
   capture: { summary: 'record what passes on the links, as pcapng', load: () => import('./verbs/capture.ts') },
@@ -23,7 +24,6 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
-  tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

@@ -3,9 +3,11 @@
  * processes and serves the control socket. `omni up` drives it over IPC (`open-tuns`, `start`, `stay`); before `stay` it ends
  * when its parent does, from then on when it is told to (SIGTERM), and its app processes with it.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { METRICS_CONTENT_TYPE, metricsText } from '../console/metrics.ts';
 import { OmniError } from '../core/index.ts';
+import { formatListenAddress, type ListenAddress, serveMetrics } from '../io/metrics-server.ts';
 import { loadNative, type Native } from '../io/native.ts';
 import type { Recorder } from '../io/recorder.ts';
 import { captureStream } from '../node/capture-stream.ts';
@@ -23,6 +25,8 @@ import { NETNS_DIRECTORY, type TestbedPaths } from './run-directory.ts';
 export interface DaemonStatus {
   readonly pid: number;
   readonly realtime: boolean;
+  /** Where the metrics are served, when they are. */
+  readonly metrics?: string;
   readonly scenario: ResolvedScenario;
   readonly dataPlane: DataPlaneStatus;
   readonly apps: readonly AppStatus[];
@@ -43,6 +47,7 @@ export class Daemon {
   #dataPlane: DataPlane | undefined;
   #apps: readonly AppProcess[] = [];
   #realtime = false;
+  #metrics: string | undefined;
   #stays = false;
   #stopping = false;
 
@@ -62,9 +67,10 @@ export class Daemon {
     process.on('disconnect', () => {
       if (!this.#stays) void this.#stop('omni up ended before the testbed was up');
     });
-    answerParent((request) => {
+    answerParent((request, params) => {
       if (request === 'open-tuns') return this.#openTuns();
       if (request === 'start') return this.#start();
+      if (request === 'serve-metrics') return this.#serveMetrics(params as ListenAddress);
       if (request === 'stay') {
         this.#stays = true;
         return true;
@@ -94,6 +100,7 @@ export class Daemon {
       native: this.#native,
       sources: lineSources(this.#scenario),
       tap: this.#recorder,
+      holdDirectory: this.#holdDirectory(),
       log,
     });
     this.#realtime = process.env.OMNI_REALTIME !== '0' && this.#native.setRealtimePriority(REALTIME_PRIORITY);
@@ -125,6 +132,24 @@ export class Daemon {
     return services;
   }
 
+  /** Packets held on disk outlive the testbed, as files and mail do. */
+  #holdDirectory(): string {
+    const directory = join(this.#paths.state, 'held');
+    const used = this.#scenario.nodes.some((node) => node.classes?.some((each) => each.hold?.storage === 'disk'));
+    if (used) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  }
+
+  /** Answers with the address, whose port the kernel may have chosen. */
+  async #serveMetrics(wanted: ListenAddress): Promise<string> {
+    const { name } = this.#scenario;
+    const { address } = await serveMetrics(wanted, METRICS_CONTENT_TYPE, async () =>
+      metricsText(name, await this.#status()),
+    );
+    this.#metrics = formatListenAddress(address);
+    return this.#metrics;
+  }
+
   #handle(method: string, params: Readonly<Record<string, unknown>>): unknown {
     const dataPlane = this.#dataPlane!;
     switch (method) {
@@ -154,6 +179,7 @@ export class Daemon {
     return {
       pid: process.pid,
       realtime: this.#realtime,
+      ...(this.#metrics !== undefined && { metrics: this.#metrics }),
       scenario: this.#scenario,
       dataPlane: this.#dataPlane!.status(),
       apps: await Promise.all(this.#apps.map((app) => app.status())),

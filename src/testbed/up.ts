@@ -9,6 +9,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, wr
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OmniError } from '../core/index.ts';
+import type { ListenAddress } from '../io/metrics-server.ts';
 import { loadNative } from '../io/native.ts';
 import type { ResolvedScenario } from '../scenario/index.ts';
 import { Child } from './child.ts';
@@ -31,6 +32,8 @@ import { writeSysctls } from './sysctl.ts';
 
 export interface UpOptions {
   readonly scenarioFile: string;
+  /** Where the daemon serves metrics over HTTP; nowhere without it. */
+  readonly metrics?: ListenAddress;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** What goes on, for people. */
@@ -41,6 +44,8 @@ export interface UpReport {
   readonly paths: TestbedPaths;
   readonly daemonPid: number;
   readonly namespaces: readonly string[];
+  /** The address that metrics are served at. */
+  readonly metrics?: string;
   readonly services: readonly {
     readonly node: string;
     readonly services: readonly string[];
@@ -136,12 +141,22 @@ async function build(
     check();
     const services = (await daemon.request('start', options.signal)) as UpReport['services'];
     check();
+    const metrics =
+      options.metrics === undefined
+        ? undefined
+        : ((await daemon.request('serve-metrics', options.signal, options.metrics)) as string);
     const identity = identify(daemon.pid);
     if (identity === undefined) throw new OmniError('OMNI_DAEMON_ENDED', 'the daemon ended');
     writeRecord(paths, { ...record, phase: 'up', daemon: identity });
     // From here on the testbed stays, whatever happens to this process.
     await daemon.request('stay');
-    return { paths, daemonPid: daemon.pid, namespaces: record.namespaces, services };
+    return {
+      paths,
+      daemonPid: daemon.pid,
+      namespaces: record.namespaces,
+      services,
+      ...(metrics !== undefined && { metrics }),
+    };
   } finally {
     daemon.release();
   }

@@ -2,17 +2,19 @@
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { OmniError } from '../../core/index.ts';
+import { parseListenAddress } from '../../io/metrics-server.ts';
 import { checkLineSources } from '../../node/line-sources.ts';
 import { findScenario, loadScenario, type ResolvedScenario } from '../../scenario/index.ts';
 import { requireTestbedMachine } from '../../testbed/preconditions.ts';
 import { bringUp, type UpReport } from '../../testbed/up.ts';
 import { EXIT } from '../exit-codes.ts';
-import { note, printJson, verb } from '../verb.ts';
+import { note, printJson, VerbError, verb } from '../verb.ts';
 import { scenarioProblems } from './validate.ts';
 
 interface Options {
   readonly name?: string;
   readonly seed?: string;
+  readonly metrics?: string;
   readonly json?: boolean;
 }
 
@@ -26,6 +28,10 @@ export function command(): Command {
     .argument('[scenario]', 'a file, or the name of a built-in scenario', 'uosat12')
     .option('--name <name>', "another name for the testbed; default: the scenario's")
     .option('--seed <seed>', "another seed for every random choice; default: the scenario's")
+    .option(
+      '--metrics <address>',
+      'serve Prometheus metrics at this address or port, on loopback unless it names a host',
+    )
     .option('--json', 'print JSON')
     .action(run);
 }
@@ -36,6 +42,13 @@ async function run(scenarioName: string, options: Options): Promise<void> {
   const interrupt = () => interruption.abort();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
 
+  const metrics = options.metrics === undefined ? undefined : parseListenAddress(options.metrics);
+  if (options.metrics !== undefined && metrics === undefined)
+    throw new VerbError(
+      EXIT.usage,
+      `--metrics: '${options.metrics}' is not an address`,
+      'write 9477, 127.0.0.1:9477 or [::1]:9477',
+    );
   requireTestbedMachine();
   const scenario = scenarioProblems(() => loadScenario(scenarioName, options));
   checkLineSources(scenario);
@@ -44,6 +57,7 @@ async function run(scenarioName: string, options: Options): Promise<void> {
   const report = await bringUp(scenario, {
     scenarioFile: findScenario(scenarioName),
     signal: interruption.signal,
+    ...(metrics !== undefined && { metrics }),
     progress: (text) => {
       talkative ||= performance.now() - started > 2000 || text.startsWith('removing');
       if (talkative) note(`omni: ${text}`);
@@ -65,13 +79,18 @@ async function run(scenarioName: string, options: Options): Promise<void> {
   } else process.exitCode = EXIT.success;
 }
 
-function asJson(scenario: ResolvedScenario, { paths, daemonPid, services }: UpReport, seconds: number): unknown {
+function asJson(
+  scenario: ResolvedScenario,
+  { paths, daemonPid, services, metrics }: UpReport,
+  seconds: number,
+): unknown {
   return {
     name: scenario.name,
     seconds: Number(seconds.toFixed(3)),
     seed: scenario.seed,
     runDirectory: paths.directory,
     daemonPid,
+    metrics,
     nodes: scenario.nodes.map(({ name, kind, namespace, addresses }) => ({
       name,
       kind,
@@ -83,7 +102,7 @@ function asJson(scenario: ResolvedScenario, { paths, daemonPid, services }: UpRe
   };
 }
 
-function asText(scenario: ResolvedScenario, { services }: UpReport, seconds: number): string {
+function asText(scenario: ResolvedScenario, { services, metrics }: UpReport, seconds: number): string {
   const { name, nodes, links } = scenario;
   const width = Math.max(...nodes.map((n) => n.name.length));
   const shown = nodes.slice(0, 20).map((node) => {
@@ -101,7 +120,7 @@ ${shown.join('\n')}
 
 Try:   omni exec${chosen} ${pinger.name} -- ping -c 3 ${target}
        omni status${chosen}
-End:   omni down ${name}
+${metrics === undefined ? '' : `       http://${metrics}/metrics\n`}End:   omni down ${name}
 `;
 }
 
