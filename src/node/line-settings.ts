@@ -41,6 +41,8 @@ export interface LineSources {
   readErrorFile(file: string): readonly number[];
   /** Contacts of an imported plan. */
   readContactPlan(file: string, from: string, to: string): Carrier;
+  /** Nanoseconds of propagation by the plan's ranges; undefined when it has none for this direction. */
+  readPlanDelay(file: string, from: string, to: string): Varying<number> | undefined;
   /** Passes, slant range and elevation from two-line elements. */
   computeOrbit(orbit: Extract<ResolvedContacts, { kind: 'orbit' }>): Geometry;
   /** Errors that follow the elevation. */
@@ -68,9 +70,11 @@ export function lineSettingsOf(
   const { contacts, noise } = direction;
   const geometry = contacts.kind === 'orbit' ? sources.computeOrbit(contacts) : undefined;
   const rate = over(direction, 'rate', direction.rateBitPerSecond, (value) => Math.min(value, FASTEST_BIT_PER_SECOND));
+  const range =
+    contacts.kind === 'plan' ? sources.readPlanDelay(contacts.file, contacts.from, contacts.to) : geometry?.delay;
   const delay: Varying<number> =
-    direction.delayFollowsSlantRange && geometry !== undefined
-      ? geometry.delay
+    direction.delayFollowsSlantRange && range !== undefined
+      ? range
       : over(direction, 'delay', direction.delay, identity);
   return {
     settings: {

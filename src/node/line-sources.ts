@@ -2,11 +2,18 @@
  * What the lines of a scenario need beyond its text: orbits computed, contact plans and recorded errors read from files. One per
  * data plane; what two directions share is computed once.
  */
-import { berFromLinkBudget, berFromTable, type Carrier, ContactList, steppedNoise } from '../channel/index.ts';
+import {
+  berFromLinkBudget,
+  berFromTable,
+  type Carrier,
+  ContactList,
+  steppedNoise,
+  Timeline,
+} from '../channel/index.ts';
 import { elevationOf, Orbit, Passes, SPEED_OF_LIGHT, slantRangeDelay } from '../channel/orbit/index.ts';
 import { OmniError } from '../core/index.ts';
 import { readContactPlanFile, readErrorFile } from '../io/contact-plan-file.ts';
-import { type ContactPlan, contactsBetween, pairsOf } from '../scenario/contact-plan/index.ts';
+import { type ContactPlan, contactsBetween, delaysBetween, pairsOf } from '../scenario/contact-plan/index.ts';
 import type { ResolvedContacts, ResolvedScenario } from '../scenario/resolved.ts';
 import { type Geometry, type LineSources, lineSettingsOf } from './line-settings.ts';
 
@@ -36,12 +43,17 @@ export const STALE_ELEMENTS_DAYS = 30;
 export function lineSources({ epochMilliseconds }: Pick<ResolvedScenario, 'epochMilliseconds'>): ScenarioLineSources {
   const orbits = new Map<string, Pick<OrbitGeometry, 'orbit' | 'carrier'>>();
   const plans = new Map<string, ContactPlan>();
+  const planOf = (file: string): ContactPlan => {
+    const plan = plans.get(file) ?? readContactPlanFile(file, epochMilliseconds);
+    plans.set(file, plan);
+    return plan;
+  };
   return {
     readErrorFile,
-    readContactPlan: (file, from, to) => {
-      const plan = plans.get(file) ?? readContactPlanFile(file, epochMilliseconds);
-      plans.set(file, plan);
-      return carrierOf(plan, file, from, to);
+    readContactPlan: (file, from, to) => carrierOf(planOf(file), file, from, to),
+    readPlanDelay: (file, from, to) => {
+      const steps = delaysBetween(planOf(file), from, to);
+      return steps.length === 0 ? undefined : new Timeline(steps);
     },
     computeOrbit: (settings) => {
       const key = JSON.stringify(settings);

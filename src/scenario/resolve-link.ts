@@ -83,6 +83,7 @@ function resolveDirection(
   const timeLines: ResolvedTimeLine[] = [];
   const contacts = resolveContacts(given.contacts ?? link.contacts, key, shared, context);
   const orbit = contacts.kind === 'orbit';
+  const range = orbit || contacts.kind === 'plan';
 
   const rate = given.rate ?? (base === undefined ? undefined : must(parseRate(base.rate)));
   if (rate === undefined)
@@ -90,11 +91,11 @@ function resolveDirection(
       path: ['links', name, ...(link[key] === undefined ? [] : [key])],
       message: `\`${key}.rate\` is missing; give a rate or a preset`,
     });
-  const followsRange = given.delay === 'slant-range' || (given.delay === undefined && orbit);
-  if (given.delay === 'slant-range' && !orbit)
+  const followsRange = given.delay === 'slant-range' || (given.delay === undefined && range);
+  if (given.delay === 'slant-range' && !range)
     context.problems.push({
       path: ['links', name, key, 'delay'],
-      message: '`slant-range` needs contacts from a `tle`',
+      message: '`slant-range` needs contacts from a `tle`, or from a `plan` with ranges',
     });
   const delay =
     given.delay === 'slant-range' || given.delay === undefined

@@ -115,7 +115,7 @@ export interface ResolvedDirection {
   readonly jitter: Duration;
   readonly noise: ResolvedNoise;
   readonly timeLines: readonly ResolvedTimeLine[];
-  /** The delay follows the slant range that `contacts` computes; `delay` holds until there is one. */
+  /** The delay follows the slant range that `contacts` computes, or the ranges of its plan; `delay` holds where there is none. */
   readonly delayFollowsSlantRange: boolean;
   readonly queueLimit: ResolvedQueueLimit;
   readonly contacts: ResolvedContacts;

@@ -113,7 +113,9 @@ const direction = z
     delay: z
       .union([overTime('delay', duration().refine(atMost(24 * 60e9), 'the longest delay is 24min')), slantRange])
       .optional()
-      .meta({ description: 'Propagation delay, 0 to 24min; `slant-range` follows the elements of `contacts`.' }),
+      .meta({
+        description: 'Propagation delay, 0 to 24min; `slant-range` follows the elements, or the plan, of `contacts`.',
+      }),
     jitter: overTime('jitter', duration())
       .optional()
       .meta({ description: 'Largest extra delay; frames keep their order. Default 0.' }),

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { lineSources } from '../../src/node/line-sources.ts';
 import {
   contactsBetween,
+  delaysBetween,
   parseErrorPositions,
   parseHdtnPlan,
   parseIonPlan,
@@ -155,6 +156,23 @@ test('contacts of one direction: those before time zero are cut, those that touc
     [0, 20],
     [30, 40],
   ]);
+});
+
+test('ranges give the delay: one for both ways unless the way back has its own; held between, and before the first', () => {
+  const plan = parseIonPlan(
+    'a range +10 +20 1 2 1.28\na range +30 +40 1 2 1.3\na range +0 +99 3 2 4\na range +0 +99 2 3 5\n',
+    EPOCH,
+  );
+  const delays = (from: string, to: string) =>
+    delaysBetween(plan, from, to).map(({ at, value }) => [at / 1e9, value / 1e9]);
+  expect(delays('1', '2')).toEqual([
+    [0, 1.28],
+    [30, 1.3],
+  ]);
+  expect(delays('2', '1')).toEqual(delays('1', '2'));
+  expect(delays('3', '2')).toEqual([[0, 4]]);
+  expect(delays('2', '3')).toEqual([[0, 5]]);
+  expect(delays('1', '3')).toEqual([]);
 });
 
 describe('recorded errors', () => {

@@ -1,5 +1,5 @@
 /** An imported contact plan: what both formats have in common, and the contacts of one direction out of it. */
-import type { ContactInterval } from '../../channel/index.ts';
+import type { ContactInterval, Step } from '../../channel/index.ts';
 import type { Instant } from '../../core/index.ts';
 
 export interface PlannedContact {
@@ -70,6 +70,24 @@ export function contactsBetween(plan: ContactPlan, from: string, to: string): Co
     else found.push({ aos, los: end as Instant });
   }
   return found;
+}
+
+/**
+ * Nanoseconds from one node to another by the plan's ranges, as steps from time zero on; empty when it has none. A range of this
+ * direction goes before one of the other that holds both ways. Between ranges the last one holds, before the first the first.
+ */
+export function delaysBetween(plan: ContactPlan, from: string, to: string): Step<number>[] {
+  const own = plan.ranges.filter((range) => range.from === from && range.to === to);
+  const ranges =
+    own.length > 0 ? own : plan.ranges.filter((range) => range.bothWays && range.from === to && range.to === from);
+  const steps: { at: Instant; value: number }[] = [];
+  for (const { begin, lightSeconds } of [...ranges].sort((a, b) => a.begin - b.begin)) {
+    const at = (steps.length === 0 ? 0 : Math.max(0, begin)) as Instant;
+    const value = Math.round(lightSeconds * NANOSECONDS);
+    if (steps.at(-1)?.at === at) steps.pop();
+    if (steps.at(-1)?.value !== value) steps.push({ at, value });
+  }
+  return steps;
 }
 
 /** The pairs of nodes that the plan has contacts for: `1 → 2, 2 → 1`. */
