@@ -1,7 +1,7 @@
 /** A valid scenario file to a resolved scenario: defaults, addresses, routes, sysctls; and the checks that span keys. */
 import type { ClockSettings } from '../apps/ntp/config.ts';
 import { minutes } from '../core/index.ts';
-import { formatAddress, PROTOCOL, type Prefix, parseAddress, parsePrefix } from '../ip/index.ts';
+import { formatAddress, PROTOCOL, type Prefix, parseAddress, parsePrefix, prefixContains } from '../ip/index.ts';
 import { hostAddress, overlap } from './addresses.ts';
 import type { Problem } from './problems.ts';
 import { DEFAULT_HOLD_OCTETS, resolveLink } from './resolve-link.ts';
@@ -134,10 +134,10 @@ function kernelSysctls(forwards: boolean, ipv6: boolean): Record<string, string>
     ...(ipv6
       ? {
           'net.ipv6.conf.all.forwarding': forwards ? '1' : '0',
-          'net.ipv6.conf.default.addr_gen_mode': '1',
           'net.ipv6.conf.default.accept_ra': '0',
           'net.ipv6.conf.default.router_solicitations': '0',
           'net.ipv6.conf.default.accept_dad': '0',
+          'net.ipv6.conf.default.dad_transmits': '0',
         }
       : { 'net.ipv6.conf.all.disable_ipv6': '1', 'net.ipv6.conf.default.disable_ipv6': '1' }),
   };
@@ -184,7 +184,7 @@ function assignSpaceAddresses(
     if (linked.has(name)) addresses.set(name, own);
   }
   // 10.0.0.1, 10.0.0.2, … for those that have none, past the ones that are taken.
-  let next = 1;
+  let next = 0;
   for (const [name, own] of addresses) {
     if (own.some((a) => !a.includes(':'))) continue;
     let address: string;
@@ -223,8 +223,7 @@ function assignNetworks(
         const path = chosen === undefined ? ['networks', name, 'nodes', i] : ['networks', name, 'addresses', node];
         const address = chosen ?? hostText(prefix, i + 1);
         if (address === undefined) used.problem(path, `${text} has no address left for '${node}'`);
-        else if (!overlap(prefix, { address: parseAddress(address)!, length: 32 }))
-          used.problem(path, `${address} is not in ${text}`);
+        else if (!prefixContains(prefix, parseAddress(address)!)) used.problem(path, `${address} is not in ${text}`);
         else used.take(address, node, path);
         return address === undefined ? [] : [`${address}/${prefix.length}`];
       });

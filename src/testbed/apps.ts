@@ -30,6 +30,8 @@ export interface NodeContacts {
   }[];
 }
 
+const START_MILLISECONDS = 30_000;
+
 export class AppProcess {
   readonly node: ResolvedNode;
   readonly #child: Child;
@@ -53,11 +55,14 @@ export class AppProcess {
     }
   }
 
-  /** Starts its services; rejects with the reason when one does not start. */
+  /** Starts its services; rejects with the reason when one does not start, or is not through in half a minute. */
   async start(contacts: NodeContacts): Promise<readonly string[]> {
+    const late = AbortSignal.timeout(START_MILLISECONDS);
     try {
-      return (await this.#child.request('start', undefined, contacts)) as string[];
+      return (await this.#child.request('start', late, contacts)) as string[];
     } catch (error) {
+      if (late.aborted)
+        throw new OmniError('OMNI_SERVICE', `${this.node.name}: its services did not start within 30 s`);
       const { message, remedy } = error as OmniError;
       throw new OmniError('OMNI_SERVICE', `${this.node.name}: ${message}`, {
         cause: error,

@@ -51,6 +51,8 @@ export function nodeLines(node: ResolvedNode): string[] {
           ...tun.addresses.map(
             (address) => `addr add ${address} dev ${tun.name}${address.includes(':') ? ' nodad' : ''}`,
           ),
+          // Without a link-local address the kernel sends nothing of its own accord onto the space link.
+          ...(tun.addresses.some((a) => a.includes(':')) ? [`link set dev ${tun.name} addrgenmode none`] : []),
           `link set dev ${tun.name} mtu ${tun.mtuOctets} txqueuelen 1000 up`,
         ]),
     ...node.interfaces.flatMap(({ name, addresses }) => [

@@ -1,5 +1,5 @@
 /** What the machine must offer before a testbed is built: checked at once by `omni up`, told in full by `omni doctor`. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { OmniError } from '../core/index.ts';
 
@@ -27,7 +27,10 @@ export function requireIp(): void {
     });
 }
 
-export const isTunDevice = (): boolean => existsSync(TUN_DEVICE) && statSync(TUN_DEVICE).isCharacterDevice();
+/** Linux's admin-guide/devices.txt: character device 10, 200. */
+const TUN_DEVICE_NUMBER = (10 << 8) | 200;
+
+export const isTunDevice = (): boolean => statSync(TUN_DEVICE, { throwIfNoEntry: false })?.rdev === TUN_DEVICE_NUMBER;
 
 /** The full path; /usr/sbin and /sbin are looked into as well, which are often not on a user's PATH. */
 export function findProgram(name: string): string | undefined {

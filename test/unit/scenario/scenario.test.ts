@@ -47,15 +47,15 @@ describe('a resolved scenario', () => {
     });
     expect(networks[0]).toMatchObject({ kind: 'veth', prefixes: ['192.168.1.0/24'] });
     const byName = Object.fromEntries(nodes.map((n) => [n.name, n]));
-    expect(byName.gs!.addresses).toEqual(['10.0.0.2']);
+    expect(byName.gs!.addresses).toEqual(['10.0.0.1']);
     expect(byName.cc!.addresses).toEqual(['192.168.1.2']);
     expect(byName.cc!.kernelRoutes).toEqual([
       { prefix: '10.1.0.1/32', device: 'lan', via: '192.168.1.1', attributes: [] },
-      { prefix: '10.0.0.2/32', device: 'lan', via: '192.168.1.1', attributes: [] },
+      { prefix: '10.0.0.1/32', device: 'lan', via: '192.168.1.1', attributes: [] },
     ]);
     expect(byName.sc!.routes).toEqual([
       { prefix: '10.1.0.1/32', preference: 0 },
-      { prefix: '10.0.0.2/32', link: 'space', preference: 100 },
+      { prefix: '10.0.0.1/32', link: 'space', preference: 100 },
       { prefix: '192.168.1.0/24', link: 'space', preference: 100 },
     ]);
     expect(byName.sc!.tun).toEqual({ name: 'space0', mtuOctets: 1500, addresses: ['10.1.0.1/32'] });
