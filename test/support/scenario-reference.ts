@@ -38,7 +38,7 @@ export function scenarioReference(root: unknown): string {
       const required = schema.required?.includes(key) === true && value.default === undefined ? ', required' : '';
       const fallback = value.default === undefined ? '' : ` Default \`${JSON.stringify(value.default)}\`.`;
       pending.push(...sections(value, path === '' ? key : `${path}.${key}`));
-      return `| \`${key}\` | ${escape(shape(value))}${required} | ${escape(describe(value))}${escape(fallback)} |`;
+      return `| \`${key}\` | ${inCell(shape(value))}${required} | ${inCell(describe(value))}${inCell(fallback)} |`;
     });
     parts.push(`### ${title}\n\n| key | value | meaning |\n|---|---|---|\n${rows.join('\n')}`);
   }
@@ -75,4 +75,4 @@ function shape(schema: Schema): string {
   );
 }
 
-const escape = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const inCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
