@@ -27,12 +27,15 @@ const machine = {
 const folder = compile();
 try {
   const results = {};
+  const comparisons = {};
   for (const name of names) {
-    const { benchmarks } = await import(pathToFileURL(join(folder, 'bench', `${name}.js`)).href);
-    results[name] = measure(benchmarks());
+    const { benchmarks, compare } = await import(pathToFileURL(join(folder, 'bench', `${name}.js`)).href);
+    // `compare` measures whole programs against each other and makes its own table.
+    if (compare === undefined) results[name] = measure(benchmarks());
+    else comparisons[name] = await compare({ rounds, root });
   }
-  if (json) process.stdout.write(`${JSON.stringify({ machine, rounds, results }, undefined, 2)}\n`);
-  else printTables(results);
+  if (json) process.stdout.write(`${JSON.stringify({ machine, rounds, results, comparisons }, undefined, 2)}\n`);
+  else printTables(results, comparisons);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -122,7 +125,7 @@ function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-function printTables(results) {
+function printTables(results, comparisons) {
   process.stdout.write(
     `${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, ${rounds} rounds\n`,
   );
@@ -136,4 +139,5 @@ function printTables(results) {
       process.stdout.write(`${row.name.padEnd(width)}   ${columns.join('  ')}   per ${row.unit}\n`);
     }
   }
+  for (const { text } of Object.values(comparisons)) process.stdout.write(text);
 }

@@ -1,7 +1,7 @@
 /** The FTP server: listening sockets, and a session for each control connection. Used by nodes and by `omni serve ftp`. */
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createSecureContext, DEFAULT_CIPHERS, type SecureContext } from 'node:tls';
 import { type ContactForecast, canonicalAddress, type FtpSettings } from '../apps/ftp/index.ts';
 import { instant, OmniError, type WallTime } from '../core/index.ts';
 import { FtpAccounts } from './ftp-accounts.ts';
@@ -180,6 +180,9 @@ function readCertificate(tls: FtpSettings['tls']): SecureContext | undefined {
       cert: readFileSync(tls.certificateFile),
       key: readFileSync(tls.keyFile),
       minVersion: 'TLSv1.2',
+      // AES-128 first: as safe here, and a third faster than the AES-256 that clients name first.
+      ciphers: `TLS_AES_128_GCM_SHA256:${DEFAULT_CIPHERS}`,
+      honorCipherOrder: true,
     });
   } catch (cause) {
     throw new OmniError('OMNI_FTP_TLS', `cannot use the certificate: ${(cause as Error).message}`, {
