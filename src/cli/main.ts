@@ -23,6 +23,8 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   validate: { summary: 'check a scenario file; print the JSON Schema', load: () => import('./verbs/validate.ts') },
   doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
+  fetch: { summary: 'fetch a file by FTP, across passes', load: () => import('./verbs/fetch.ts') },
+  put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };

@@ -2,6 +2,7 @@
 export { canonicalAddress, type Endpoint } from './address.ts';
 export { FromNetwork, NetworkSize, ToNetwork, type Translation } from './ascii.ts';
 export { formatTimeValue, parseTimeValue } from './calendar.ts';
+export { type Estimate, estimate, nextJob, retrySeconds, type TransferJob, transferJob } from './client/job.ts';
 export type { SessionEnvironment, SessionSettings } from './command.ts';
 export { ALWAYS_IN_CONTACT, type ContactForecast, deadlineInContact } from './contact-time.ts';
 export { LoginLimit } from './login-limit.ts';
