@@ -14,6 +14,7 @@ import {
   type Duration,
   type FrameDamage,
   type Instant,
+  invariant,
   type LinkDirection,
   type LinkTap,
   type PacketBuffer,
@@ -74,7 +75,7 @@ export interface LineOptions {
 
 export type LineChange = Partial<{ rateBitPerSecond: number; delay: Duration; jitter: Duration; noise: NoiseConfig }>;
 
-interface Transmission {
+interface Frame {
   /** Of a segment of a train: the train. */
   readonly packet: PacketBuffer;
   readonly frameStart: number;
@@ -85,6 +86,24 @@ interface Transmission {
   readonly endBit: number;
   /** Which segment of `packet`, when that is a train; −1 for a packet that is one frame. */
   readonly segment: number;
+}
+
+/** What the transmitter is sending: one object for all frames, so that a frame costs no allocation. */
+class Transmission {
+  packet: PacketBuffer | undefined = undefined;
+  frameStart = 0;
+  frameEnd = 0;
+  firstBit = 0;
+  stuffedBits = 0;
+  endBit = 0;
+  segment = -1;
+
+  /** The same as a value that stays. Only while there is a packet. */
+  frame(): Frame {
+    const { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment } = this;
+    invariant(packet !== undefined, 'no frame is being sent');
+    return { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment };
+  }
 }
 
 /** A train of segments on its way out: each is a frame of its own, and those that stay together arrive together. */
@@ -103,7 +122,7 @@ interface Departure {
 }
 
 /** A frame that noise touched, or that stands behind a damaged flag: what came of it is not known yet. */
-interface Undecided extends Transmission {
+interface Undecided extends Frame {
   damage: FrameDamage | undefined;
 }
 
@@ -124,7 +143,7 @@ export class Line {
   #toldTo = 0;
   /** Where the next frame may begin at the earliest; later starts are multiples of a flag away. */
   #grid: number;
-  #sending: Transmission | undefined;
+  readonly #sending = new Transmission();
   #departure: Departure | undefined;
   readonly #segmentView = new SegmentView();
   #undecided: Undecided[] = [];
@@ -169,7 +188,7 @@ export class Line {
   }
 
   get inFlight(): number {
-    const leaving = this.#sending !== undefined || this.#departure !== undefined ? 1 : 0;
+    const leaving = this.#sending.packet !== undefined || this.#departure !== undefined ? 1 : 0;
     return this.#inFlight + this.#undecided.length + leaving;
   }
 
@@ -179,7 +198,7 @@ export class Line {
 
   /** The source may have something to send. */
   kick(now: Instant): void {
-    if (this.#sending === undefined && this.#carrier) this.handleTimeout(now);
+    if (this.#sending.packet === undefined && this.#carrier) this.handleTimeout(now);
   }
 
   handleTimeout(now: Instant): void {
@@ -198,7 +217,7 @@ export class Line {
 
   nextDeadline(): Instant {
     let next: number = Math.min(this.#nextSettingChange, this.#nextCarrierChange);
-    if (this.#sending !== undefined) next = Math.min(next, this.#clock.timeOf(this.#sending.endBit));
+    if (this.#sending.packet !== undefined) next = Math.min(next, this.#clock.timeOf(this.#sending.endBit));
     else if (this.#carrier) {
       next = Math.min(next, this.#options.source.nextReadyAt(this.#time));
       if (this.#undecided.length > 0) next = Math.min(next, this.#clock.timeOf(this.#toldTo + FLAG_BITS));
@@ -264,14 +283,15 @@ export class Line {
   /** Does what is due up to `now`, in the order in which it was due. */
   #advance(now: Instant): void {
     for (;;) {
-      if (this.#sending === undefined && this.#carrier && this.#nextCarrierChange > this.#time) this.#startFrame(now);
+      if (this.#sending.packet === undefined && this.#carrier && this.#nextCarrierChange > this.#time)
+        this.#startFrame(now);
       let at: number = this.#nextSettingChange;
       let what: 'setting' | 'carrier' | 'sent' | 'flag' = 'setting';
       if (this.#nextCarrierChange < at) {
         at = this.#nextCarrierChange;
         what = 'carrier';
       }
-      if (this.#sending !== undefined) {
+      if (this.#sending.packet !== undefined) {
         const sent = this.#clock.timeOf(this.#sending.endBit);
         if (sent <= at) {
           at = sent;
@@ -331,10 +351,16 @@ export class Line {
 
   #sendFrame(packet: PacketBuffer, start: number, end: number, firstBit: number, segment: number): void {
     const octets = packet.arena;
-    const { frameStart, frameEnd, stuffedBits } = this.#encapsulate(octets, start, end);
+    const stuffedBits = this.#encapsulate(octets, start, end);
     this.#tellFill(firstBit);
-    const endBit = firstBit + stuffedBits + FLAG_BITS;
-    this.#sending = { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment };
+    const sending = this.#sending;
+    sending.packet = packet;
+    sending.frameStart = start - this.#options.encapsulation.headerOctets;
+    sending.frameEnd = end + fcsOctets(this.#options.fcs);
+    sending.firstBit = firstBit;
+    sending.stuffedBits = stuffedBits;
+    sending.endBit = firstBit + stuffedBits + FLAG_BITS;
+    sending.segment = segment;
     const { tap, link, direction } = this.#options;
     if (tap === undefined) return;
     const startsAt = this.#clock.timeOf(firstBit);
@@ -343,8 +369,8 @@ export class Line {
       link,
       direction,
       octets,
-      frameStart,
-      frameEnd,
+      sending.frameStart,
+      sending.frameEnd,
       packet.id,
       firstBit,
       firstBit + stuffedBits,
@@ -353,13 +379,12 @@ export class Line {
     );
   }
 
-  /** Writes header and FCS around a datagram. */
-  #encapsulate(octets: Uint8Array, start: number, end: number) {
+  /** Writes header and FCS around a datagram; returns the frame's bits with inserted zeros. */
+  #encapsulate(octets: Uint8Array, start: number, end: number): number {
     const { encapsulation, fcs } = this.#options;
     const frameStart = start - encapsulation.headerOctets;
     encapsulation.writeHeader(octets, frameStart, octets[start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
-    const stuffedBits = sealFrame(fcs, octets, frameStart, end);
-    return { frameStart, frameEnd: end + fcsOctets(fcs), stuffedBits };
+    return sealFrame(fcs, octets, frameStart, end);
   }
 
   #nextStart(readyAt: Instant): number {
@@ -369,39 +394,34 @@ export class Line {
   }
 
   #finishFrame(): void {
-    const sent = this.#sending!;
-    this.#sending = undefined;
+    const sent = this.#sending;
+    const packet = sent.packet!;
     this.#toldTo = sent.endBit;
     this.#grid = sent.endBit + FLAG_BITS * (this.#options.flagsBetweenFrames - 1);
     this.#bitsSent += sent.stuffedBits + FLAG_BITS;
     this.#frameOctets += sent.frameEnd - sent.frameStart;
-    const { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit } = sent;
-    if (sent.segment >= 0) {
-      this.#finishSegment(sent);
-      return;
+    if (sent.segment >= 0) this.#finishSegment();
+    else if (this.#receiver.frame(packet.arena, sent.frameStart, sent.frameEnd, sent.firstBit, sent.stuffedBits)) {
+      sent.packet = undefined;
+      this.#launch(packet, sent.endBit);
+    } else {
+      this.#undecided.push({ ...sent.frame(), damage: undefined });
+      sent.packet = undefined;
+      this.#decide();
     }
-    if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits)) {
-      this.#launch(packet, endBit);
-      return;
-    }
-    this.#undecided.push({ ...sent, damage: undefined });
-    this.#decide();
   }
 
-  #finishSegment(sent: Transmission): void {
+  #finishSegment(): void {
     const departure = this.#departure!;
+    const sent = this.#sending;
     if (this.#receiver.intact(sent.firstBit, sent.stuffedBits)) {
       departure.intactTo = sent.segment + 1;
       departure.endBit = sent.endBit;
+      sent.packet = undefined;
     } else {
-      const alone = this.#separate(departure, sent);
-      if (alone !== undefined) {
-        const { packet, frameStart, frameEnd, firstBit, stuffedBits } = alone;
-        if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits))
-          this.#launch(packet, sent.endBit);
-        else this.#undecided.push({ ...alone, damage: undefined });
-      }
-      this.#decide();
+      const frame = sent.frame();
+      sent.packet = undefined;
+      this.#finishDamagedSegment(departure, frame);
     }
     if (departure.next < departure.count) return;
     this.#departure = undefined;
@@ -414,8 +434,19 @@ export class Line {
     this.#options.pool.release(departure.packet);
   }
 
+  #finishDamagedSegment(departure: Departure, sent: Frame): void {
+    const alone = this.#separate(departure, sent);
+    if (alone !== undefined) {
+      const { packet, frameStart, frameEnd, firstBit, stuffedBits } = alone;
+      if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits))
+        this.#launch(packet, sent.endBit);
+      else this.#undecided.push({ ...alone, damage: undefined });
+    }
+    this.#decide();
+  }
+
   /** Takes one segment out of its train, as a packet of its own; those intact before it leave first. */
-  #separate(departure: Departure, sent: Transmission): Transmission | undefined {
+  #separate(departure: Departure, sent: Frame): Frame | undefined {
     const { packet, train } = departure;
     const { pool, encapsulation } = this.#options;
     this.#launchIntact(departure);
@@ -431,7 +462,9 @@ export class Line {
       return undefined;
     }
     inheritTimes(alone, packet);
-    const { frameStart, frameEnd } = this.#encapsulate(alone.arena, alone.start, alone.end);
+    this.#encapsulate(alone.arena, alone.start, alone.end);
+    const frameStart = alone.start - encapsulation.headerOctets;
+    const frameEnd = alone.end + fcsOctets(this.#options.fcs);
     return { ...sent, packet: alone, frameStart, frameEnd, segment: -1 };
   }
 
@@ -462,7 +495,7 @@ export class Line {
 
   /** Tells the receiver of whole flags up to at most bit `to`. */
   #tellFill(to: number): void {
-    if (!this.#carrier || this.#sending !== undefined) return;
+    if (!this.#carrier || this.#sending.packet !== undefined) return;
     const flags = Math.floor((to - this.#toldTo) / FLAG_BITS);
     if (flags <= 0) return;
     this.#receiver.fill(this.#toldTo, this.#toldTo + flags * FLAG_BITS);
@@ -540,7 +573,7 @@ export class Line {
     this.#launch(packet, event.endBit);
   }
 
-  #flipsWithin(frame: Transmission): readonly number[] {
+  #flipsWithin(frame: Frame): readonly number[] {
     return this.#receiver.flipped
       .filter((bit) => bit >= frame.firstBit && bit < frame.endBit)
       .map((bit) => bit - frame.firstBit);
@@ -630,7 +663,9 @@ export class Line {
     const view = this.#segmentView;
     for (let segment = 0; segment < segmentCount(packet, train); segment++) {
       view.expose(packet, train, segment, encapsulation.headerOctets);
-      const { frameStart, frameEnd } = this.#encapsulate(packet.arena, view.start, view.end);
+      this.#encapsulate(packet.arena, view.start, view.end);
+      const frameStart = view.start - encapsulation.headerOctets;
+      const frameEnd = view.end + fcsOctets(this.#options.fcs);
       tap!.frameReceived(
         link,
         direction,
@@ -705,10 +740,10 @@ export class Line {
 
   /** Loss of signal: the frame on the way out is cut, and with `cut` so is everything that has not arrived yet. */
   #loseCarrier(at: Instant, bit: number): void {
-    const sending = this.#sending;
-    if (sending !== undefined) {
+    if (this.#sending.packet !== undefined) {
+      const sending = this.#sending.frame();
       const sentBits = Math.max(0, Math.min(sending.stuffedBits + FLAG_BITS, bit - sending.firstBit));
-      this.#sending = undefined;
+      this.#sending.packet = undefined;
       this.#bitsSent += sentBits;
       const cut = this.#departure === undefined ? sending : this.#separate(this.#departure, sending);
       if (cut !== undefined) {

@@ -50,8 +50,11 @@ export class SegmentView {
     this.#from = start - room;
     this.#front = room + headerOctets;
     this.#behind = end;
-    this.#saved.set(arena.subarray(this.#from, payloadAt));
-    for (let i = 0; i < BEHIND_OCTETS; i++) this.#saved[this.#front + i] = arena[end + i]!;
+    // Loops, not subarray(): this runs for every segment, and a view each would keep the collector busy.
+    const saved = this.#saved;
+    const from = start - room;
+    for (let i = 0; i < room + headerOctets; i++) saved[i] = arena[from + i]!;
+    for (let i = 0; i < BEHIND_OCTETS; i++) saved[room + headerOctets + i] = arena[end + i]!;
     if (index > 0) arena.copyWithin(start, packet.start, packet.start + headerOctets);
     writeSegmentHeaders(arena, start, end, index, segmentOctets, index === segmentCount(packet, train) - 1);
     this.start = start;
