@@ -1,6 +1,7 @@
 // UDP probes with kernel receive times, for the one-way delay and the rate of a link.
 //   probe receive PORT COUNT IDLE_MS          prints `sequence sent_ns received_ns` a datagram; ends after COUNT or IDLE_MS of silence
 //   probe send ADDRESS PORT COUNT INTERVAL_NS PAYLOAD_OCTETS
+//   probe spread ADDRESS PORT COUNT INTERVAL_NS PAYLOAD_OCTETS ADDRESSES     to so many addresses in turn
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -58,12 +59,13 @@ static int receive(int port, uint64_t count, int idle_ms) {
   return 0;
 }
 
-static int transmit(const char *to, int port, uint64_t count, uint64_t interval, size_t octets) {
+// Datagram i goes to the address `to` plus i modulo `spread`.
+static int transmit(const char *to, int port, uint64_t count, uint64_t interval, size_t octets, uint32_t spread) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   static char payload[65536];
   if (inet_pton(AF_INET, to, &address.sin_addr) != 1) fail("address");
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+  uint32_t first = ntohl(address.sin_addr.s_addr);
   if (octets < sizeof(struct probe)) octets = sizeof(struct probe);
   uint64_t next = now(CLOCK_MONOTONIC) + 1000000;
   for (uint64_t i = 0; i < count; i++, next += interval) {
@@ -71,7 +73,8 @@ static int transmit(const char *to, int port, uint64_t count, uint64_t interval,
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     struct probe probe = {i, now(CLOCK_REALTIME)};
     memcpy(payload, &probe, sizeof probe);
-    if (send(fd, payload, octets, 0) < 0) fail("send");
+    address.sin_addr.s_addr = htonl(first + (uint32_t)(i % spread));
+    if (sendto(fd, payload, octets, 0, (struct sockaddr *)&address, sizeof address) < 0) fail("send");
   }
   return 0;
 }
@@ -79,7 +82,10 @@ static int transmit(const char *to, int port, uint64_t count, uint64_t interval,
 int main(int argc, char **argv) {
   if (argc == 5 && !strcmp(argv[1], "receive")) return receive(atoi(argv[2]), strtoull(argv[3], NULL, 10), atoi(argv[4]));
   if (argc == 7 && !strcmp(argv[1], "send"))
-    return transmit(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), (size_t)atoi(argv[6]));
+    return transmit(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), (size_t)atoi(argv[6]), 1);
+  if (argc == 8 && !strcmp(argv[1], "spread"))
+    return transmit(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), (size_t)atoi(argv[6]),
+                    (uint32_t)atoi(argv[7]));
   fprintf(stderr, "usage: probe receive PORT COUNT IDLE_MS | probe send ADDRESS PORT COUNT INTERVAL_NS OCTETS\n");
   return 64;
 }

@@ -15,6 +15,7 @@ import {
   type DeframedFrame,
   Deframer,
   type DeframerCounters,
+  FLAG,
   FLAG_BITS,
 } from '../hdlc/index.ts';
 import { type BitCoder, decodedErrors, type LineCode, lineDecoder, lineEncoder } from './line-coding.ts';
@@ -58,17 +59,21 @@ export interface Receiver {
 
 export class LazyReceiver implements Receiver {
   readonly #errors: BitErrors;
-  readonly #deframer: Deframer;
+  readonly #options: ReceiverOptions;
+  /** Made with the first error: most links of a large scenario never see one, and its store is what a link costs most. */
+  #deframer: Deframer | undefined;
   readonly #bits = new BitBuffer();
   readonly #frames: DeframedFrame[] = [];
   #intactFrames = 0;
+  /** No flag since the carrier came. */
+  #hunting = true;
   #dirty = true;
   #flipped: number[] = [];
   flippedBits = 0;
 
   constructor(options: ReceiverOptions) {
     this.#errors = decodedErrors(options.errors, options.lineCoding);
-    this.#deframer = new Deframer({ fcs: options.fcs, maximumFrameOctets: options.maximumFrameOctets });
+    this.#options = options;
   }
 
   get pending(): boolean {
@@ -80,7 +85,7 @@ export class LazyReceiver implements Receiver {
   }
 
   get counters(): DeframerCounters {
-    const counters = this.#deframer.counters;
+    const counters = this.#deframer?.counters ?? NO_FRAMES;
     return { ...counters, goodFrames: counters.goodFrames + this.#intactFrames };
   }
 
@@ -92,6 +97,12 @@ export class LazyReceiver implements Receiver {
         if (error < 0) return;
         at += Math.floor((error - at) / FLAG_BITS) * FLAG_BITS;
         this.#beginDirty();
+      } else if (this.#deframer === undefined && this.#errors.next(at + FLAG_BITS) < 0) {
+        // Hunting, and here is a flag.
+        this.#hunting = false;
+        this.#dirty = false;
+        at += FLAG_BITS;
+        continue;
       }
       // One flag at a time: the first intact one ends the damaged stretch.
       this.#bits.clear();
@@ -132,7 +143,8 @@ export class LazyReceiver implements Receiver {
 
   carrierLost(bit: number): void {
     this.#errors.skipTo(bit);
-    this.#deframer.reset();
+    this.#deframer?.reset();
+    this.#hunting = true;
     this.#dirty = true;
   }
 
@@ -152,6 +164,7 @@ export class LazyReceiver implements Receiver {
 
   /** Flips what the noise hits of the bits made for `firstBit` on, and feeds them. */
   #feed(firstBit: number): void {
+    const deframer = this.#deframer ?? this.#makeDeframer();
     const bits = this.#bits;
     const limit = firstBit + bits.length;
     for (let error = this.#errors.next(limit); error >= 0; error = this.#errors.next(limit)) {
@@ -160,13 +173,28 @@ export class LazyReceiver implements Receiver {
       this.flippedBits++;
       this.#errors.consume();
     }
-    const offset = firstBit - this.#deframer.bitsSeen;
-    this.#deframer.push(bits.octets, bits.length);
-    for (let frame = this.#deframer.pollFrame(); frame !== undefined; frame = this.#deframer.pollFrame())
+    const offset = firstBit - deframer.bitsSeen;
+    deframer.push(bits.octets, bits.length);
+    for (let frame = deframer.pollFrame(); frame !== undefined; frame = deframer.pollFrame())
       this.#frames.push({ ...frame, firstBit: frame.firstBit + offset, endBit: frame.endBit + offset });
-    if (this.#deframer.atFlag) this.#dirty = false;
+    if (deframer.atFlag) {
+      this.#dirty = false;
+      this.#hunting = false;
+    }
+  }
+
+  #makeDeframer(): Deframer {
+    const { fcs, maximumFrameOctets } = this.#options;
+    const deframer = new Deframer({ fcs, maximumFrameOctets });
+    this.#deframer = deframer;
+    // It must stand where this receiver stands: behind a flag, unless none has come yet.
+    if (!this.#hunting) deframer.push(ONE_FLAG, FLAG_BITS);
+    return deframer;
   }
 }
+
+const ONE_FLAG = Uint8Array.of(FLAG);
+const NO_FRAMES: DeframerCounters = { goodFrames: 0, fcsErrors: 0, aborts: 0, runts: 0, giants: 0, unaligned: 0 };
 
 export class EagerReceiver implements Receiver {
   readonly #errors: BitErrors;

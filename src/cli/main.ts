@@ -26,6 +26,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   fetch: { summary: 'fetch a file by FTP, across passes', load: () => import('./verbs/fetch.ts') },
   put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
+  tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

@@ -97,7 +97,9 @@ export class Writer {
   }
 
   uint8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    // The octets first: `#grow` may replace the view, and the receiver of a call is evaluated before its arguments.
+    const at = this.#grow(1);
+    this.#octets[at] = value;
     return this;
   }
   uint16(value: number): this {

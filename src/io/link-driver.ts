@@ -27,6 +27,10 @@ const READ_BATCH = 64;
 const WRITE_BATCH = 256;
 /** Reads of one wake-up before the event loop gets its turn again. */
 const ROUNDS_PER_WAKE = 8;
+/** Longest time before a deadline that is spent spinning instead of sleeping, nanoseconds. */
+const LONGEST_SPIN = 60_000;
+/** How far one wake-up moves the estimate of the wake-up latency, nanoseconds. */
+const LATENCY_STEP = 500;
 /** Routers look at packets that grow old at least this often while any has a deadline, nanoseconds. */
 const ROUTER_CHECK = 50_000_000;
 
@@ -76,6 +80,11 @@ export class LinkDriver {
   #heap = new DeadlineHeap(0);
   #reactor: Reactor | undefined;
   #origin = 0;
+  /** The median time from when the timer was due to when we ran: what a wake-up costs on this machine, now. */
+  #wakeLatency = 30_000;
+  /** What the timer is set to, 0 when it is off; and when the last wake-up ended. */
+  #armed = 0;
+  #sleptFrom = 0 as Instant;
   /** Slots that the next read may fill. */
   readonly #readSlots: PacketBuffer[] = [];
   readonly #readOffsets = new Int32Array(READ_BATCH);
@@ -144,16 +153,37 @@ export class LinkDriver {
   #wake(): void {
     const reactor = this.#reactor;
     if (reactor === undefined) return;
-    reactor.timerExpired();
+    const woke = this.now();
+    if (reactor.timerExpired()) this.#learnLatency(woke);
+    // What a TUN has for us came before we woke, by about what a wake-up takes; but not before we went to sleep.
+    let entry = Math.max(this.#sleptFrom, woke - this.#wakeLatency) as Instant;
     for (let round = 0; round < ROUNDS_PER_WAKE; round++) {
       const now = this.now();
       this.#runDue(now);
-      const more = this.#read(reactor, now);
+      const more = this.#read(reactor, entry);
       this.#settle(now);
       this.#flushWrites(reactor);
-      if (!more && this.#heap.earliest > this.now()) break;
+      if (!more && !this.#spinToDeadline()) break;
+      entry = this.now();
     }
+    this.#sleptFrom = this.now();
     this.#arm();
+  }
+
+  /** The timer was set early by what a wake-up takes; the rest of the way is spun. False when there is nothing to wait for. */
+  #spinToDeadline(): boolean {
+    const { earliest } = this.#heap;
+    if (earliest - this.now() > this.#wakeLatency + LATENCY_STEP) return false;
+    while (this.now() < earliest);
+    return true;
+  }
+
+  #learnLatency(woke: Instant): void {
+    // Only a timer that was set for the future tells how long waking took.
+    if (this.#armed <= this.#sleptFrom) return;
+    const latency = woke - this.#armed;
+    const step = latency > this.#wakeLatency ? LATENCY_STEP : -LATENCY_STEP;
+    this.#wakeLatency = Math.min(LONGEST_SPIN, Math.max(0, this.#wakeLatency + step));
   }
 
   #runDue(now: Instant): void {
@@ -301,7 +331,8 @@ export class LinkDriver {
   }
 
   #arm(): void {
-    const earliest = this.#heap.earliest;
-    this.#reactor?.setTimer(earliest === NEVER ? 0 : Math.max(1, this.#origin + earliest));
+    const { earliest } = this.#heap;
+    this.#armed = earliest === NEVER ? 0 : Math.max(0, earliest - this.#wakeLatency);
+    this.#reactor?.setTimer(earliest === NEVER ? 0 : Math.max(1, this.#origin + this.#armed));
   }
 }

@@ -18,6 +18,8 @@ export class NtpClientDriver {
   #socket: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** The server's IPv4 address as a reference identifier (RFC 5905 §7.3), once known. */
+  serverAddress: number | undefined;
 
   constructor(client: NtpClient, options: DriverOptions) {
     this.client = client;
@@ -56,6 +58,8 @@ export class NtpClientDriver {
     this.#closeSocket();
     try {
       const { address } = await lookup(this.#options.host);
+      if (!isIPv6(address))
+        this.serverAddress = address.split('.').reduce((value, part) => value * 256 + Number(part), 0);
       if (this.#closed) return;
       const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
       this.#socket = socket;

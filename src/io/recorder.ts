@@ -36,6 +36,8 @@ export interface RecordedDirection {
   readonly framing: 'frame-relay' | 'cisco-hdlc' | 'ppp';
   /** 2 for FCS-16 (the default), 4 for FCS-32. */
   readonly fcsOctets?: 2 | 4;
+  /** Names of the traffic classes by number. */
+  readonly classes?: readonly string[];
 }
 
 export interface RecordedLink {
@@ -332,7 +334,7 @@ export class Capture {
 
   #comment(record: RingRecord): string {
     const name = record.packetId === 0 ? 'packet=unknown' : `packet=${record.packetId}`;
-    if (record.tap === IP_IN) return `${name} class=${record.a}`;
+    if (record.tap === IP_IN) return `${name} class=${this.#className(record)}`;
     if (record.tap === FRAME_SENT) {
       const duration = toSeconds((record.c - record.at) as Instant);
       return `${name} first-bit=${record.a} bits=${record.b - record.a} lasts=${duration.toFixed(9)}`;
@@ -346,8 +348,12 @@ export class Capture {
     return name;
   }
 
+  #className({ link, direction, a }: RingRecord): string {
+    return this.#recorder.links[link]?.directions[direction]?.classes?.[a] ?? String(a);
+  }
+
   #wallTime(at: Instant): WallTime {
-    return (this.#recorder.epoch + BigInt(at)) as WallTime;
+    return (this.#recorder.epoch + BigInt(Math.round(at))) as WallTime;
   }
 }
 

@@ -95,7 +95,8 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 };
 
 function describeQueue({ seconds, behind, otherSeconds }: Queueing): string {
-  if (seconds < 1e-6) return 'did not wait';
+  // Less than an octet of fill at a slow line's rate: the frame begins where a flag ends.
+  if (behind.length === 0 && seconds < 0.002) return 'did not wait';
   const listed = behind
     .slice(0, LISTED_FRAMES)
     .map((f) => `packet ${f.packetId || '?'} (${f.octets} octets, ${time(f.seconds)})`);

@@ -77,6 +77,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult[]> {
   const runs = options.variants.map((variant) => new Run(variant, options));
   try {
     for (const run of runs) await run.bringUp();
+    await startTogether(runs);
     const started = performance.now();
     const ticker = setInterval(
       () => options.progress(runs.map((run) => run.progress((performance.now() - started) / 1000))),
@@ -97,7 +98,19 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult[]> {
   }
 }
 
+/**
+ * The noise is a function of the seed and the position in the bit stream, so the transfers meet the same errors only when they
+ * begin at the same age of their testbeds: the younger wait.
+ */
+async function startTogether(runs: readonly Run[]): Promise<void> {
+  const ages = await Promise.all(runs.map((run) => run.age()));
+  const start = Math.max(...ages) + 0.2;
+  for (const [index, run] of runs.entries()) run.waitSeconds = start - ages[index]!;
+}
+
 class Run {
+  /** Before the transfer begins. */
+  waitSeconds = 0;
   readonly variant: ReplayVariant;
   readonly #options: ReplayOptions;
   readonly #paths: TestbedPaths;
@@ -147,7 +160,15 @@ class Run {
     await Promise.all(this.#captures.map((capture) => capture.begun));
   }
 
+  /** Seconds since its data plane started. */
+  async age(): Promise<number> {
+    const status = (await controlRequest(this.#paths.controlSocket, 'status')) as { dataPlane: DataPlaneStatus };
+    return status.dataPlane.uptimeSeconds;
+  }
+
   async fetch(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.waitSeconds * 1000));
+    this.#options.signal.throwIfAborted();
     const started = performance.now();
     const { image, limitSeconds, signal } = this.#options;
     const namespace = `${this.#testbed}-control`;

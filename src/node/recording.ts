@@ -1,6 +1,7 @@
 /** The recorder of a testbed's links: what the scenario calls them, and the wall time of the data plane's instant 0. */
 import type { Instant, WallTime } from '../core/index.ts';
-import { Recorder } from '../io/recorder.ts';
+import { type RecordedDirection, Recorder } from '../io/recorder.ts';
+import { DEFAULT_TRAFFIC_CLASSES } from '../router/index.ts';
 import type { ResolvedDirection, ResolvedLink, ResolvedScenario } from '../scenario/resolved.ts';
 
 export function createRecorder(scenario: ResolvedScenario, options: { ringOctets?: number } = {}): Recorder {
@@ -9,8 +10,8 @@ export function createRecorder(scenario: ResolvedScenario, options: { ringOctets
     links: scenario.links.map((link) => ({
       name: link.name,
       directions: [
-        recordedDirection(link, 'up', link.from, link.to, link.up),
-        recordedDirection(link, 'down', link.to, link.from, link.down),
+        recordedDirection(scenario, link, 'up', link.from, link.to, link.up),
+        recordedDirection(scenario, link, 'down', link.to, link.from, link.down),
       ] as const,
     })),
     ...options,
@@ -22,17 +23,22 @@ export function setRecorderClock(recorder: Recorder, now: Instant): void {
   recorder.epoch = (BigInt(Date.now()) * 1_000_000n - BigInt(now)) as WallTime;
 }
 
-const recordedDirection = (
+function recordedDirection(
+  scenario: ResolvedScenario,
   link: ResolvedLink,
   name: string,
   from: string,
   to: string,
-  settings: ResolvedDirection,
-) => ({
-  name,
-  from,
-  to,
-  bitPerSecond: settings.rateBitPerSecond,
-  framing: link.encapsulation.kind,
-  fcsOctets: link.fcs === 32 ? (4 as const) : (2 as const),
-});
+  { rateBitPerSecond }: ResolvedDirection,
+): RecordedDirection {
+  const classes = scenario.nodes.find((node) => node.name === from)?.classes ?? DEFAULT_TRAFFIC_CLASSES;
+  return {
+    name,
+    from,
+    to,
+    bitPerSecond: rateBitPerSecond,
+    framing: link.encapsulation.kind,
+    fcsOctets: link.fcs === 32 ? 4 : 2,
+    classes: classes.map((each) => each.name),
+  };
+}

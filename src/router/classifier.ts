@@ -47,10 +47,9 @@ const FRAGMENTS_REMEMBERED = 64;
 export class Classifier {
   readonly #classOfRule: Uint8Array;
   readonly #defaultClass: number;
-  readonly #byProtocol = new Int32Array(256);
-  readonly #byDscp = new Int32Array(64);
-  // Mostly untouched zero pages: costs memory only where ports are named.
-  readonly #byPort = new Int32Array(65536);
+  readonly #byProtocol: Int32Array;
+  readonly #byDscp: Int32Array;
+  readonly #byPort: Int32Array;
   readonly #anyPort: number;
   readonly #anyAddress: number;
   readonly #addressRules: readonly { readonly bit: number; readonly prefixes: readonly Prefix[] }[];
@@ -62,17 +61,16 @@ export class Classifier {
     if (rules.length > MAX_CLASS_RULES) throw new RangeError(`${rules.length} class rules; at most ${MAX_CLASS_RULES}`);
     this.#classOfRule = Uint8Array.from(rules, (rule) => rule.trafficClass);
     this.#defaultClass = defaultClass;
+    const { byProtocol, byDscp, byPort } = tablesFor(rules);
+    this.#byProtocol = byProtocol;
+    this.#byDscp = byDscp;
+    this.#byPort = byPort;
     let anyPort = 0;
     let anyAddress = 0;
     const addressRules: { bit: number; prefixes: readonly Prefix[] }[] = [];
     for (const [i, rule] of rules.entries()) {
       const bit = 1 << i;
-      // Ports exist in UDP and TCP only; without that a protocol 17 fragment's payload would be read as ports.
-      const protocols = rule.protocols ?? (rule.ports === undefined ? undefined : [PROTOCOL.udp, PROTOCOL.tcp]);
-      setBits(this.#byProtocol, protocols, bit);
-      setBits(this.#byDscp, rule.dscps, bit);
       if (rule.ports === undefined) anyPort |= bit;
-      else setBits(this.#byPort, rule.ports, bit);
       if (rule.prefixes === undefined) anyAddress |= bit;
       else addressRules.push({ bit, prefixes: rule.prefixes });
     }
@@ -162,4 +160,30 @@ const slice16 = (octets: Uint8Array, at: number): Uint8Array => octets.subarray(
 function setBits(table: Int32Array, values: readonly number[] | undefined, bit: number): void {
   if (values === undefined) for (let i = 0; i < table.length; i++) table[i]! |= bit;
   else for (const value of values) table[value]! |= bit;
+}
+
+interface RuleTables {
+  readonly byProtocol: Int32Array;
+  readonly byDscp: Int32Array;
+  readonly byPort: Int32Array;
+}
+
+/** A thousand links with the same classes share one set: the ports alone take 256 KiB. */
+const sharedTables = new Map<string, RuleTables>();
+
+function tablesFor(rules: readonly ClassRule[]): RuleTables {
+  const key = JSON.stringify(rules.map(({ protocols, ports, dscps }) => [protocols, ports, dscps]));
+  const known = sharedTables.get(key);
+  if (known !== undefined) return known;
+  const tables = { byProtocol: new Int32Array(256), byDscp: new Int32Array(64), byPort: new Int32Array(65536) };
+  for (const [i, rule] of rules.entries()) {
+    const bit = 1 << i;
+    // Ports exist in UDP and TCP only; without that a protocol 17 fragment's payload would be read as ports.
+    const protocols = rule.protocols ?? (rule.ports === undefined ? undefined : [PROTOCOL.udp, PROTOCOL.tcp]);
+    setBits(tables.byProtocol, protocols, bit);
+    setBits(tables.byDscp, rule.dscps, bit);
+    if (rule.ports !== undefined) setBits(tables.byPort, rule.ports, bit);
+  }
+  sharedTables.set(key, tables);
+  return tables;
 }

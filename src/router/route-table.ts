@@ -28,6 +28,7 @@ export type InterfaceAvailability = 'up' | 'holding' | 'down';
 const CACHE_BITS = 12;
 const CACHE_BITS_6 = 8;
 const EMPTY = -128;
+const NO_WORDS = new Int32Array(0);
 
 export class RouteTable {
   readonly #availability: (index: number) => InterfaceAvailability;
@@ -36,11 +37,12 @@ export class RouteTable {
   /** Routes to multicast prefixes stand apart, so that a multicast never follows the default route. */
   readonly #multicast4 = new Trie();
   readonly #multicast6 = new Trie();
-  readonly #cacheKeys = new Int32Array(1 << CACHE_BITS);
-  readonly #cacheValues = new Int32Array(1 << CACHE_BITS).fill(EMPTY);
+  // Caches of the latest look-ups, made with the first one: a router among thousands may never need them.
+  #cacheKeys = NO_WORDS;
+  #cacheValues = NO_WORDS;
   /** Four words an address. */
-  readonly #cacheKeys6 = new Int32Array(4 << CACHE_BITS_6);
-  readonly #cacheValues6 = new Int32Array(1 << CACHE_BITS_6).fill(EMPTY);
+  #cacheKeys6 = NO_WORDS;
+  #cacheValues6 = NO_WORDS;
 
   constructor(availability: (index: number) => InterfaceAvailability) {
     this.#availability = availability;
@@ -70,6 +72,10 @@ export class RouteTable {
 
   /** The interface for the IPv4 address in the four octets at `at`, or NO_ROUTE, LOCAL, WITHDRAWN. */
   lookup4(octets: Uint8Array, at: number): number {
+    if (this.#cacheKeys === NO_WORDS) {
+      this.#cacheKeys = new Int32Array(1 << CACHE_BITS);
+      this.#cacheValues = new Int32Array(1 << CACHE_BITS).fill(EMPTY);
+    }
     const key = word(octets, at);
     const slot = Math.imul(key, 0x9e3779b1) >>> (32 - CACHE_BITS);
     const cached = this.#cacheValues[slot]!;
@@ -82,6 +88,10 @@ export class RouteTable {
 
   /** The same for the 16 octets of an IPv6 address. */
   lookup6(octets: Uint8Array, at: number): number {
+    if (this.#cacheKeys6 === NO_WORDS) {
+      this.#cacheKeys6 = new Int32Array(4 << CACHE_BITS_6);
+      this.#cacheValues6 = new Int32Array(1 << CACHE_BITS_6).fill(EMPTY);
+    }
     const a = word(octets, at);
     const b = word(octets, at + 4);
     const c = word(octets, at + 8);

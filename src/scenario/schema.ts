@@ -281,6 +281,10 @@ const tcp = z
       .refine((v) => v >= 88 && v <= 65_495, 'a maximum segment lies between 88 and 65495 octets')
       .optional()
       .meta({ description: 'Largest segment that is announced, 88 octets or more.' }),
+    receiveWindow: octets()
+      .refine((v) => v >= 512 && v <= 2 ** 30, 'a receive window lies between 512 octets and 1GiB')
+      .optional()
+      .meta({ description: 'Largest window that is announced; small ones were usual before 2000, e.g. 8760.' }),
     bufferOctets: octets().optional().meta({ description: 'Largest send and receive buffer.' }),
   })
   .meta({ description: "TCP of the node's kernel, in its namespace only." });

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { cameraSettings } from '../apps/camera/settings.ts';
 import { ftpSettings } from '../apps/ftp/settings.ts';
 import { ntpSettings } from '../apps/ntp/config.ts';
+import { telemetrySettings } from '../apps/telemetry/config.ts';
 
 /** A service whose own settings are not written yet; what is given reaches it as it is. */
 const open = (description: string) => z.looseObject({}).meta({ description });
@@ -15,7 +16,7 @@ export const SERVICE_SETTINGS = {
   camera: cameraSettings.meta({ description: "The onboard camera: photographs in the FTP server's folder." }),
   ntp: ntpSettings.meta({ description: 'NTP: a client that steers the clock, a server, or both.' }),
   smtp: open('The store-and-forward mail relay.'),
-  telemetry: open('Telemetry in UDP: the source or the recorder.'),
+  telemetry: telemetrySettings.meta({ description: 'Telemetry in UDP: the downlink or the recorder.' }),
   command: open('The command receiver or sender.'),
   mobileIp: open('Mobile IP: home agent, foreign agent or mobile node.'),
 } as const;

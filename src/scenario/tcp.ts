@@ -58,11 +58,14 @@ export function kernelTcp(scenario: ScenarioTcp | undefined, node: ScenarioTcp |
   flag('tcp_window_scaling', settings.windowScaling);
   flag('tcp_ecn', settings.ecn);
   if (settings.bufferOctets !== undefined) {
-    sysctls['net.ipv4.tcp_rmem'] = `4096 131072 ${settings.bufferOctets}`;
-    sysctls['net.ipv4.tcp_wmem'] = `4096 16384 ${settings.bufferOctets}`;
+    // The middle value is the size to begin with, which the largest does not limit by itself.
+    const { bufferOctets: most } = settings;
+    sysctls['net.ipv4.tcp_rmem'] = `4096 ${Math.min(131_072, most)} ${most}`;
+    sysctls['net.ipv4.tcp_wmem'] = `4096 ${Math.min(16_384, most)} ${most}`;
   }
   const routeAttributes: string[] = [];
   if (settings.maximumSegment !== undefined) routeAttributes.push('advmss', String(settings.maximumSegment));
+  if (settings.receiveWindow !== undefined) routeAttributes.push('window', String(settings.receiveWindow));
   if (settings.minimumRto !== undefined) routeAttributes.push('rto_min', `${Math.ceil(settings.minimumRto / 1e6)}ms`);
   if (settings.initialWindow !== undefined) routeAttributes.push('initcwnd', String(settings.initialWindow));
   return { sysctls, routeAttributes };

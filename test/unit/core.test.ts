@@ -65,6 +65,12 @@ test('Reader is sticky: past the end it yields zeros and stays not ok', () => {
   expect(reader.ok).toBe(false);
 });
 
+test('Writer grows on any width, a single octet included', () => {
+  const writer = new Writer(1);
+  for (let i = 0; i < 300; i++) writer.uint8(i & 255);
+  expect(writer.finish()).toEqual(Uint8Array.from({ length: 300 }, (_, i) => i & 255));
+});
+
 test('Writer grows and patches', () => {
   const writer = new Writer(1).uint16(0).uint32(0xdeadbeef).uint64(1n);
   expect(toHex(writer.patchUint16(0, 0xabcd).finish())).toBe('abcddeadbeef0000000000000001');

@@ -27,6 +27,7 @@ const DEFAULT_SEED = 2000;
 interface DemoOptions {
   readonly seed: string;
   readonly ber: string;
+  readonly octets: string;
   readonly output?: string;
   readonly name: string;
   readonly limit: string;
@@ -41,6 +42,7 @@ export function command(): Command {
   )
     .option('--seed <seed>', 'of the bit errors', String(DEFAULT_SEED))
     .option('--ber <rate>', 'bit error rate of the downlink', String(FLIGHT.bitErrorRate))
+    .option('--octets <count>', 'size of the image, from 1000', String(FLIGHT.octets))
     .option('--output <directory>', 'where captures and images go (default: a new directory in the temporary one)')
     .option('--name <prefix>', 'the testbeds are PREFIX-2000 and PREFIX-today', 'demo')
     .option('--limit <seconds>', 'give a transfer up after this time', '900')
@@ -50,6 +52,7 @@ export function command(): Command {
 
 async function run(options: DemoOptions): Promise<void> {
   const bitErrorRate = numberOf(options.ber, '--ber', 0, 0.01);
+  const octets = numberOf(options.octets, '--octets', 1000, 1e8);
   const limitSeconds = numberOf(options.limit, '--limit', 1, 86_400);
   requireCurl();
   const directory =
@@ -60,7 +63,7 @@ async function run(options: DemoOptions): Promise<void> {
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   const line = new LiveLine();
   note(
-    `Two testbeds, one seed (${options.seed}), bit error rate ${bitErrorRate} on the 38.4 kbit/s downlink. In each, curl fetches a photograph of\n${FLIGHT.octets} octets by FTP from the spacecraft. A minute or so; Ctrl-C ends it and cleans up.\n`,
+    `Two testbeds, one seed (${options.seed}), bit error rate ${bitErrorRate} on the 38.4 kbit/s downlink. In each, curl fetches a photograph of\n${octets} octets by FTP from the spacecraft. A minute or so; Ctrl-C ends it and cleans up.\n`,
   );
   try {
     const scenarioFile = findScenario('uosat12');
@@ -71,7 +74,7 @@ async function run(options: DemoOptions): Promise<void> {
       name: options.name,
       seed: options.seed,
       bitErrorRate,
-      image: { name: 'earth-limb.png', octets: FLIGHT.octets, seed: DEFAULT_SEED },
+      image: { name: 'earth-limb.png', octets, seed: DEFAULT_SEED },
       directory,
       limitSeconds,
       signal: abort.signal,
@@ -113,10 +116,14 @@ function report(results: readonly ReplayResult[], bitErrorRate: number, director
   ];
   const transfer = (show: (t: NonNullable<ReplayResult['transfer']>) => string) => (r: ReplayResult) =>
     r.transfer === undefined ? '–' : show(r.transfer);
-  const lost = (r: ReplayResult): string => {
-    const reasons = Object.entries(r.transfer?.frames.lost ?? {}).map(([reason, n]) => `${n} ${reason}`);
-    return reasons.join(', ') || '0';
+  const noise = (r: ReplayResult): string => {
+    const { lost = {} } = r.transfer?.frames ?? {};
+    const reasons = Object.entries(lost).filter(([reason]) => reason.startsWith('noise-'));
+    const total = reasons.reduce((sum, [, n]) => sum + n, 0);
+    const names = reasons.map(([reason, n]) => `${n} ${reason.slice('noise-'.length)}`).join(', ');
+    return total === 0 ? '0' : `${total} (${names})`;
   };
+  const queue = (r: ReplayResult): string => String(r.transfer?.frames.lost['queue-full'] ?? 0);
   const rows = [
     ['', `flight, ${FLIGHT.date}`, ...results.map((r) => r.variant.title)],
     row(
@@ -160,7 +167,8 @@ function report(results: readonly ReplayResult[], bitErrorRate: number, director
       transfer((t) => String(t.retransmissions.spurious)),
     ),
     row('bit errors in the downlink', '', (r) => String(r.bitErrors)),
-    row('packets lost in the downlink', '', lost),
+    row('frames lost to them', String(FLIGHT.retransmissions.total), noise),
+    row('packets lost in a full queue', '0', queue),
     row('SHA-256 of the image', '', (r) =>
       r.complete ? 'equal' : r.sha256.received === undefined ? 'not received' : 'DIFFERENT',
     ),

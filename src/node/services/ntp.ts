@@ -1,0 +1,195 @@
+/**
+ * NTP on a node: a client that steers the node's clock, a server, or both (a relay's time service, which then serves the clock as
+ * its client leaves it: stratum, root delay and dispersion follow).
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  NtpClient,
+  type NtpClientEvent,
+  type NtpSettings,
+  ntpSettings,
+  referenceFromText,
+  type SystemVariables,
+  toNtpTimestamp,
+} from '../../apps/ntp/index.ts';
+import { type Instant, OmniError, Rng } from '../../core/index.ts';
+import { hostClock, isNodeClock, type NodeClock } from '../../io/clock.ts';
+import { parseHostPort } from '../../io/ntp-address.ts';
+import { NtpClientDriver } from '../../io/ntp-client.ts';
+import { ntpKeys } from '../../io/ntp-keys.ts';
+import { HOST_PRECISION, localReference } from '../../io/ntp-serve.ts';
+import { NtpServerSocket } from '../../io/ntp-server.ts';
+import { onboard } from '../onboard.ts';
+import type { Service, ServiceContext } from '../service.ts';
+
+/** The plan is looked at this often; a contact's edge is met to within it. */
+const CONTACT_CHECK_MS = 500;
+
+export async function startNtp(
+  context: ServiceContext,
+): Promise<Service & { handleRequest(method: string, params: unknown): unknown }> {
+  const settings = ntpSettings.parse(context.settings ?? {});
+  const node = onboard(context);
+  const client = settings.client === undefined ? undefined : startClient(context, settings, settings.client);
+  const server =
+    settings.server === undefined ? undefined : await startServer(context, settings, settings.server, client);
+  const clock = context.clock;
+  if (isNodeClock(clock)) {
+    node.publish('clock', () => ({
+      trueErrorSeconds: clock.error(),
+      frequencyPpm: clock.model.frequency * 1e6,
+      ...client?.reading(),
+    }));
+    node.offer('clock.adjust', ({ seconds }) => {
+      const amount = Number(seconds);
+      if (client !== undefined) client.driver.input({ kind: 'adjust clock', seconds: amount });
+      else clock.model.step(clock.instant(), amount);
+      return `clock stepped by ${amount} s`;
+    });
+  }
+  if (client !== undefined)
+    node.offer('ntp.enable', ({ on }) => {
+      client.driver.input({ kind: 'enable', on: Boolean(on) });
+      return `ntp ${on ? 'on' : 'off'}`;
+    });
+  const status = () => ({
+    ...(client && { client: client.driver.client.status() }),
+    ...(isNodeClock(clock) && { trueErrorSeconds: clock.error() }),
+    ...(server && { server: { listening: server.address(), counters: server.server.counters.snapshot() } }),
+  });
+  return {
+    name: 'ntp',
+    status,
+    handleRequest: (method, params) => {
+      if (method === 'status') return status();
+      const action =
+        method === 'enable' ? node.action('ntp.enable') : method === 'adjust' ? node.action('clock.adjust') : undefined;
+      if (action === undefined) throw new OmniError('OMNI_REQUEST', `NTP on ${context.node} cannot '${method}'`);
+      return action((params ?? {}) as Record<string, unknown>);
+    },
+    close: async () => {
+      for (const name of ['ntp.enable', 'clock.adjust']) node.withdraw(name);
+      node.silence('clock');
+      client?.close();
+      await server?.close();
+    },
+  };
+}
+
+type RunningClient = ReturnType<typeof startClient>;
+
+function startClient(context: ServiceContext, settings: NtpSettings, own: NonNullable<NtpSettings['client']>) {
+  const clock = context.clock;
+  if (!isNodeClock(clock))
+    throw new OmniError('OMNI_CLOCK', `${context.node} has the host's clock, which an NTP client must not steer`, {
+      remedy: `give ${context.node} a clock of its own: clock: { driftPpm: 20, tickMs: 10 }`,
+    });
+  const { host, port } = parseHostPort(own.server, 123);
+  const client = new NtpClient({
+    settings: own,
+    clock: clock.model,
+    rng: new Rng(randomBytes(16).toString('hex'), 'ntp/nonce'),
+    now: clock.instant(),
+    key: keyOf(settings, own.keyId),
+    up: inContact(context),
+  });
+  const driver = new NtpClientDriver(client, {
+    host,
+    port,
+    instant: () => clock.instant(),
+    onEvent: (event) => {
+      const line = describe(event);
+      if (line !== undefined) context.log(line);
+    },
+  });
+  // Contacts follow the plan, in the node's own time.
+  const timer = setInterval(() => driver.input({ kind: 'contact', up: inContact(context) }), CONTACT_CHECK_MS);
+  return {
+    driver,
+    clock,
+    /** For telemetry: what the client itself believes. */
+    reading: () => {
+      const status = client.status();
+      return {
+        ntpEnabled: client.enabled,
+        reportedOffsetSeconds: status.offsetSeconds as number | undefined,
+        stratum: status.stratum as number,
+      };
+    },
+    close: () => {
+      clearInterval(timer);
+      driver.close();
+    },
+  };
+}
+
+function inContact(context: ServiceContext): boolean {
+  if (context.contacts.always) return true;
+  const now = context.clock.now();
+  return context.contacts.next(now, 8).some((contact) => contact.begin <= now && now < contact.end);
+}
+
+function keyOf(settings: NtpSettings, id: number | undefined) {
+  if (id === undefined) return undefined;
+  const key = ntpKeys(settings.keys).get(id);
+  if (key === undefined)
+    throw new OmniError('OMNI_KEY', `there is no NTP key ${id}`, { remedy: 'add it under ntp: keys:' });
+  return key;
+}
+
+async function startServer(
+  context: ServiceContext,
+  settings: NtpSettings,
+  own: NonNullable<NtpSettings['server']>,
+  client: RunningClient | undefined,
+): Promise<NtpServerSocket> {
+  const { host, port } = parseHostPort(own.listen, 123);
+  const clock = isNodeClock(context.clock) ? context.clock : hostClock();
+  return NtpServerSocket.listen({
+    ...own,
+    address: host,
+    port,
+    keys: ntpKeys(settings.keys),
+    clock,
+    system: client === undefined ? localReference(own, clock) : followingClient(client),
+  });
+}
+
+/** RFC 5905 §11.1: what a server below stratum 1 says of itself. */
+function followingClient({
+  driver,
+  clock,
+}: {
+  driver: NtpClientDriver;
+  clock: NodeClock;
+}): (now: Instant) => SystemVariables {
+  return (now) => {
+    const synchronisation = driver.client.synchronisation(now);
+    const reference = clock.model.read(now) - BigInt(now - (synchronisation?.updatedAt ?? now));
+    return {
+      synchronised: synchronisation !== undefined,
+      stratum: synchronisation?.stratum ?? 16,
+      rootDelay: synchronisation?.rootDelay ?? 0,
+      rootDispersion: (synchronisation?.rootDispersion ?? 16) + clock.model.tick,
+      referenceId: driver.serverAddress ?? referenceFromText('INIT'),
+      reference: toNtpTimestamp(reference as ReturnType<NodeClock['now']>),
+      precision: Math.max(HOST_PRECISION, Math.ceil(Math.log2(Math.max(clock.model.tick, 2 ** HOST_PRECISION)))),
+    };
+  };
+}
+
+function describe(event: NtpClientEvent): string | undefined {
+  switch (event.kind) {
+    case 'sample': {
+      const { offset, delay, correction } = event.measurement;
+      const held = correction.requestSeconds + correction.replySeconds;
+      return `ntp offset=${offset.toFixed(6)} delay=${delay.toFixed(6)} corrected=${held.toFixed(6)} verdict=${event.verdict.kind}`;
+    }
+    case 'refused':
+      return `ntp refused=${event.reason}`;
+    case 'stopped':
+      return `ntp stopped=${event.why}`;
+    case 'unanswered':
+      return undefined;
+  }
+}
