@@ -3,7 +3,7 @@
  * what its comment says. docs/trace-format.md defines names and comments; packets of other programs' captures are left out.
  */
 import { type CapturedPacket, type CaptureInterface, LINK_TYPE } from '../io/pcapng.ts';
-import { TAPS, type Tap } from '../io/recorder.ts';
+import { TAPS, type Tap } from '../io/recorded-link.ts';
 
 export interface RecordedPacket {
   /** As Wireshark numbers it: 1 is the file's first. */

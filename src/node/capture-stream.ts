@@ -3,7 +3,8 @@
  * client goes away or, with `until: "end-of-ring"`, when all that was recorded so far has been sent.
  */
 import { OmniError } from '../core/index.ts';
-import { type CaptureSelection, type Recorder, TAPS, type Tap } from '../io/recorder.ts';
+import { type CaptureSelection, TAPS, type Tap } from '../io/recorded-link.ts';
+import type { Recorder } from '../io/recorder.ts';
 
 export interface CaptureParams extends CaptureSelection {
   /** `ring`: begin with the oldest packet still recorded. Default `now`. */
@@ -18,13 +19,17 @@ const POLL_MILLISECONDS = 50;
 export async function* captureStream(recorder: Recorder, params: unknown): AsyncGenerator<string, void, void> {
   const { from, until, ...selection } = checked(recorder, (params ?? {}) as Record<string, unknown>);
   const capture = recorder.capture(selection, from ?? (until === undefined ? 'now' : 'ring'));
-  for (;;) {
-    const octets = capture.read();
-    if (octets !== undefined) yield toBase64(octets);
-    else if (until === 'end-of-ring') break;
-    else await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+  try {
+    for (;;) {
+      const octets = capture.read();
+      if (octets !== undefined) yield toBase64(octets);
+      else if (until === 'end-of-ring') break;
+      else await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
+    }
+    yield toBase64(capture.finish());
+  } finally {
+    capture.close();
   }
-  yield toBase64(capture.finish());
 }
 
 function checked(recorder: Recorder, params: Record<string, unknown>): CaptureParams {

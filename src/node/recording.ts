@@ -1,6 +1,7 @@
 /** The recorder of a testbed's links: what the scenario calls them, and the wall time of the data plane's instant 0. */
 import type { Instant, WallTime } from '../core/index.ts';
-import { type RecordedDirection, Recorder } from '../io/recorder.ts';
+import type { RecordedDirection } from '../io/recorded-link.ts';
+import { Recorder } from '../io/recorder.ts';
 import { DEFAULT_TRAFFIC_CLASSES } from '../router/index.ts';
 import type { ResolvedDirection, ResolvedLink, ResolvedScenario } from '../scenario/resolved.ts';
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { type Instant, PacketPool, Rng, type WallTime } from '../../src/core/index.ts';
+import type { Capture } from '../../src/io/capture.ts';
 import { PacketRing } from '../../src/io/packet-ring.ts';
 import { type CapturedPacket, PcapngDecoder } from '../../src/io/pcapng.ts';
-import { type Capture, Recorder } from '../../src/io/recorder.ts';
+import { Recorder } from '../../src/io/recorder.ts';
 
 const at = (n: number): Instant => n as Instant;
 const link = (name: string) =>
@@ -84,10 +85,21 @@ describe('the recorder', () => {
     expect(all(to.capture({}, 'now')).names).toEqual([]);
   });
 
-  test('a snap length cuts, the original length stays', () => {
+  test('a snap length cuts while no capture runs, the original length stays', () => {
     const to = recorder({ snapOctets: 10 });
     live(to);
-    const { packets } = all(to.capture({}, 'ring'));
+    const capture = to.capture({}, 'ring');
+    const { packets } = all(capture);
+    const later = to.capture({}, 'now');
+    live(to);
+    expect(all(later).packets.map((p) => p.octets.length)).toEqual([40, 46, 46, 40]);
+    capture.close();
+    later.close();
+    later.close();
+    const last = to.capture({}, 'now');
+    last.close();
+    live(to);
+    expect(all(last).packets[0]!.octets.length).toBe(10);
     expect(packets.map((p) => [p.octets.length, p.originalOctets])).toEqual([
       [10, 40],
       [10, 46],

@@ -2,7 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { TAPS, type Tap } from '../../io/recorder.ts';
+import { TAPS, type Tap } from '../../io/recorded-link.ts';
 import { controlStream } from '../../testbed/control.ts';
 import { selectRunningTestbed } from '../../testbed/select.ts';
 import { EXIT } from '../exit-codes.ts';
