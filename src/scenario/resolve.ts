@@ -59,21 +59,21 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
             addresses: addresses.map((a) => `${a}/${a.includes(':') ? 128 : 32}`),
           };
     const tcp = kernelTcp(scenario.tcp, node.tcp);
-    return { name, node, tun, tcp, interfaces: interfaces.get(name) ?? [], transit: node.kind !== 'host' };
-  });
-  const routes = computeRoutes(
-    partial.map((p) => ({ ...p, explicit: p.node.routes ?? [], routeAttributes: p.tcp.routeAttributes })),
-    links,
-    Object.entries(scenario.networks ?? {}).map(([name, n]) => ({
+    return {
       name,
-      nodes: n.nodes,
-      prefixes: networks.find((r) => r.name === name)!.prefixes,
-      cost: n.cost ?? 1,
-    })),
-  );
+      node,
+      ...(tun !== undefined && { tun }),
+      sysctls: tcp.sysctls,
+      interfaces: interfaces.get(name) ?? [],
+      forwards: node.kind !== 'host',
+      routeAttributes: tcp.routeAttributes,
+      explicitRoutes: (node.routes ?? []).map(({ to, via, preference = 0 }) => ({ to, via, preference })),
+    };
+  });
+  const routes = computeRoutes(partial, links, networks);
   if (problems.length > 0) return { ok: false, problems };
 
-  const nodes = partial.map(({ name, node, tun, tcp, interfaces: mine, transit }): ResolvedNode => {
+  const nodes = partial.map(({ name, node, tun, sysctls, interfaces: mine, forwards, ...own }): ResolvedNode => {
     const classes = node.classes ?? scenario.classes;
     const ipv6 = [...(tun?.addresses ?? []), ...mine.flatMap((i) => i.addresses)].some((a) => a.includes(':'));
     return {
@@ -83,10 +83,11 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
       addresses: spaceAddresses.get(name) ?? mine.slice(0, 1).flatMap((i) => i.addresses.map((a) => a.split('/')[0]!)),
       ...(tun !== undefined && { tun }),
       interfaces: mine,
+      ...own,
       ...routes.get(name)!,
       ...(classes !== undefined && { classes: resolveClasses(classes) }),
-      forwards: transit,
-      sysctls: { ...kernelSysctls(transit, ipv6), ...tcp.sysctls, ...texts(node.sysctl) },
+      forwards,
+      sysctls: { ...kernelSysctls(forwards, ipv6), ...sysctls, ...texts(node.sysctl) },
       ...(node.clock !== undefined && { clock: resolveClock(node.clock) }),
       services: Object.fromEntries(SERVICE_NAMES.flatMap((s) => (node[s] === undefined ? [] : [[s, node[s]]]))),
     };
@@ -236,6 +237,7 @@ function assignNetworks(
       nodes: network.nodes,
       prefixes: texts,
       mtuOctets,
+      cost: network.cost ?? 1,
       ...(kind === 'bridge' && { namespace: `${scenario.name}-${name}` }),
     });
   }

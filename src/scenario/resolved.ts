@@ -34,6 +34,10 @@ export interface ResolvedNode {
   readonly tun?: ResolvedTun;
   readonly interfaces: readonly ResolvedInterface[];
   readonly kernelRoutes: readonly KernelRoute[];
+  /** Words of `ip route` that every route of the node has. */
+  readonly routeAttributes: readonly string[];
+  /** Those that the scenario gives beside the computed ones. */
+  readonly explicitRoutes: readonly { readonly to: string; readonly via: string; readonly preference: number }[];
   /** Of the user-space router between TUN and links; what they do not name is unreachable. */
   readonly routes: readonly RouterRoute[];
   readonly classes?: readonly ResolvedTrafficClass[];
@@ -86,6 +90,7 @@ export interface ResolvedNetwork {
   readonly nodes: readonly string[];
   readonly prefixes: readonly string[];
   readonly mtuOctets: number;
+  readonly cost: number;
   /** Of a bridge. */
   readonly namespace?: string;
 }

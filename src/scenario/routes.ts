@@ -6,27 +6,18 @@
  * neighbour's own way does not come back through us) stand behind as routes of a higher preference number: the router uses
  * them while the better link is down. Only the node at the link sees that it is down; other nodes keep their routes.
  */
-import type { KernelRoute, ResolvedInterface, ResolvedLink, ResolvedTun, RouterRoute } from './resolved.ts';
-import type { ScenarioNode } from './schema.ts';
+import type { KernelRoute, ResolvedLink, ResolvedNetwork, ResolvedNode, RouterRoute } from './resolved.ts';
 
 /** Explicit routes have 0 unless they say otherwise; computed ones begin here. */
 const FIRST_COMPUTED_PREFERENCE = 100;
 
-export interface RoutingNode {
-  readonly name: string;
-  readonly transit: boolean;
-  readonly tun: ResolvedTun | undefined;
-  readonly interfaces: readonly ResolvedInterface[];
-  readonly explicit: NonNullable<ScenarioNode['routes']>;
-  readonly routeAttributes: readonly string[];
-}
-
-export interface RoutingNetwork {
-  readonly name: string;
-  readonly nodes: readonly string[];
-  readonly prefixes: readonly string[];
-  readonly cost: number;
-}
+/** What a node's routes depend on. */
+export type RoutingNode = Pick<
+  ResolvedNode,
+  'name' | 'forwards' | 'tun' | 'interfaces' | 'explicitRoutes' | 'routeAttributes'
+>;
+export type RoutingLink = Pick<ResolvedLink, 'name' | 'from' | 'to' | 'cost'>;
+export type RoutingNetwork = Pick<ResolvedNetwork, 'name' | 'nodes' | 'prefixes' | 'cost'>;
 
 interface Edge {
   readonly to: string;
@@ -50,7 +41,7 @@ interface Destination {
 
 export function computeRoutes(
   nodes: readonly RoutingNode[],
-  links: readonly ResolvedLink[],
+  links: readonly RoutingLink[],
   networks: readonly RoutingNetwork[],
 ): Map<string, NodeRoutes> {
   const edges = new Map<string, Edge[]>(nodes.map((n) => [n.name, []]));
@@ -66,7 +57,7 @@ export function computeRoutes(
   const destinations: Destination[] = [
     ...nodes.flatMap((n) => (n.tun?.addresses ?? []).map((prefix) => ({ prefix, nodes: [n.name], entries: [n.name] }))),
     ...networks.flatMap(({ prefixes, nodes: on }) => {
-      const entries = on.filter((name) => byName.get(name)!.transit);
+      const entries = on.filter((name) => byName.get(name)!.forwards);
       return prefixes.map((prefix) => ({ prefix, nodes: on, entries }));
     }),
   ];
@@ -108,7 +99,7 @@ function routesOf(
     if (!kernelRoutes.some((r) => r.prefix === route.prefix)) kernelRoutes.push(route);
   };
 
-  for (const { to, via, preference = 0 } of node.explicit) {
+  for (const { to, via, preference = 0 } of node.explicitRoutes) {
     const prefixes = explicitPrefixes(to, byName);
     for (const edge of own)
       if (edge.link === via || edge.to === via) for (const prefix of prefixes) add(prefix, edge, preference);
@@ -124,7 +115,7 @@ function routesOf(
         // Along one network or link only the member nearest to the destination matters.
         const target = entries.reduce((a, b) => (distance(edge.to, b) < distance(edge.to, a) ? b : a));
         const onward = distance(edge.to, target);
-        const mayCarry = entries.includes(edge.to) || byName.get(edge.to)!.transit;
+        const mayCarry = entries.includes(edge.to) || byName.get(edge.to)!.forwards;
         const loopFree = onward < distance(edge.to, node.name) + distance(node.name, target);
         return mayCarry && loopFree && Number.isFinite(onward) ? [{ edge, cost: edge.cost + onward }] : [];
       })
@@ -160,7 +151,7 @@ function shortestPaths(
   while (open.size > 0) {
     const here = [...open].reduce((a, b) => (distance.get(b)! < distance.get(a)! ? b : a));
     open.delete(here);
-    if (here !== from && !byName.get(here)!.transit) continue;
+    if (here !== from && !byName.get(here)!.forwards) continue;
     for (const { to, cost } of edges.get(here)!) {
       const candidate = distance.get(here)! + cost;
       if (candidate < (distance.get(to) ?? Number.POSITIVE_INFINITY)) {

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { METRICS_CONTENT_TYPE, metricsText } from '../console/metrics.ts';
 import { OmniError } from '../core/index.ts';
 import { formatListenAddress, type ListenAddress, serveMetrics } from '../io/metrics-server.ts';
@@ -19,6 +20,8 @@ import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';
 import { answerParent } from './child.ts';
 import { serveControl } from './control.ts';
 import { parseLinkChanges } from './link-change.ts';
+import type { LinkContacts } from './route-changes.ts';
+import type { RouteWorkerData } from './route-worker.ts';
 import { NETNS_DIRECTORY, type TestbedPaths } from './run-directory.ts';
 
 /** What the control request `status` answers. */
@@ -123,13 +126,32 @@ export class Daemon {
         services: await app.start(this.#contactsOf(app.node.name)),
       })),
     );
+    const routes = this.#followContacts();
     setInterval(() => {
       for (const app of this.#apps) app.tellContacts(this.#contactsOf(app.node.name));
+      routes?.postMessage(this.#linkContacts());
     }, CONTACTS_INTERVAL_MILLISECONDS).unref();
     log(
       `event=started pid=${process.pid} realtime=${this.#realtime} tuns=${this.#tuns.size} apps=${this.#apps.length}`,
     );
     return services;
+  }
+
+  /** Kernel routes that follow the contacts, when there are any. */
+  #followContacts(): Worker | undefined {
+    const contacts = this.#linkContacts();
+    if (contacts.every(({ directions }) => directions.every((list) => list === undefined))) return undefined;
+    const workerData: RouteWorkerData = { scenario: this.#scenario, origin: this.#dataPlane!.origin, contacts };
+    const worker = new Worker(new URL('./route-worker.js', import.meta.url), { workerData });
+    worker.on('message', log);
+    worker.on('error', (error) => log(`event=routes-stopped error=${JSON.stringify(error.message)}`));
+    worker.unref();
+    return worker;
+  }
+
+  #linkContacts(): LinkContacts[] {
+    const of = (link: string, direction: 'up' | 'down') => this.#dataPlane!.contacts(link, direction, CONTACTS_AHEAD);
+    return this.#scenario.links.map(({ name }) => ({ link: name, directions: [of(name, 'up'), of(name, 'down')] }));
   }
 
   /** Packets held on disk outlive the testbed, as files and mail do. */

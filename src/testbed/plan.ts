@@ -1,5 +1,7 @@
 /** What `ip` is told to make the namespaces and networks of a scenario: pure text, in the order that it must be done. */
+
 import type { ResolvedNetwork, ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
+import { routeLine } from './route-changes.ts';
 
 const INTERFACE_NAME_LENGTH = 15;
 const BRIDGE = 'bridge';
@@ -59,9 +61,7 @@ export function nodeLines(node: ResolvedNode): string[] {
       ...addresses.map((address) => `addr add ${address} dev ${name}${address.includes(':') ? ' nodad' : ''}`),
       `link set dev ${name} up`,
     ]),
-    ...node.kernelRoutes.map(({ prefix, device, via, attributes }) =>
-      ['route', 'replace', prefix, ...(via === undefined ? [] : ['via', via]), 'dev', device, ...attributes].join(' '),
-    ),
+    ...node.kernelRoutes.map(routeLine),
   ];
 }
 

@@ -160,6 +160,35 @@ networks:
     expect(sandbox.remains()).toEqual([]);
   });
 
+  test('a pass is handed over from one ground station to the next, in the middle of a ping', async () => {
+    const file = join(sandbox.directory, 'handover.yaml');
+    writeFileSync(
+      file,
+      `name: ${name}
+nodes:
+  sat: { kind: spacecraft }
+  north: { kind: ground-station }
+  south: { kind: ground-station }
+  control: { kind: control-centre }
+links:
+  first: { between: [north, sat], preset: geo, contacts: [{ aos: 0s, los: 8s }] }
+  second: { between: [south, sat], preset: geo, cost: 11, contacts: [{ aos: 6s, los: 60s }] }
+networks:
+  core: { nodes: [north, south, control] }
+`,
+    );
+    expect((await sandbox.run('up', file)).stderr).toBe('');
+    // 560 ms round trip: what is under way at LOS is lost, some six pings of 120.
+    const ping = await sandbox.run('exec', 'control', '--', 'ping', '-c', '120', '-i', '0.1', '-W', '3', 'sat');
+    const received = Number(/(\d+) received/.exec(ping.stdout)?.[1]);
+    const route = await sandbox.run('exec', 'control', '--', 'ip', 'route', 'get', '10.0.0.1');
+    expect(route.stdout).toMatch(/via 192.168.1.2 dev core/);
+    console.log(`handover: ${received} of 120 pings answered`);
+    expect(received).toBeGreaterThan(90);
+    expect((await sandbox.run('down')).code).toBe(0);
+    expect(sandbox.remains()).toEqual([]);
+  });
+
   test('a scenario that cannot be built leaves nothing: a service, a sysctl or a file that is wrong', async () => {
     const build = async (node: string) => {
       const file = join(sandbox.directory, 'bad.yaml');
