@@ -11,6 +11,7 @@ import { Codel, type CodelSettings } from './codel.ts';
 import type { DropReason } from './drop.ts';
 import { LatencyHistogram } from './histogram.ts';
 import type { HoldStore } from './hold-store.ts';
+import { neverHeld } from './never-held.ts';
 
 export interface ClassQueueSettings {
   readonly name: string;
@@ -93,6 +94,7 @@ export class ClassQueue {
     const { hold } = settings;
     if (!up && hold === undefined)
       return this.#refuse(packet, settings.staleAfter === undefined ? 'link-down' : 'stale', now);
+    if (!up && neverHeld(packet)) return this.#refuse(packet, 'stale', now);
     const octets = this.octets + packet.length;
     const full =
       !up && hold !== undefined

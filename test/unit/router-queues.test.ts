@@ -233,6 +233,18 @@ describe('hold for contact', () => {
     expect(t.router.imbalance()).toBe(0);
   });
 
+  test('nor are they held by a class of one’s own that holds everything, IPv4 or IPv6', () => {
+    const t = node({ classes: withHold([{ ...bulk }], { octets: 10_000, duration: seconds(600) }) });
+    t.receive(out({ destinationPort: 434 }), HOST);
+    t.router.setInterfaceState(LINK, false, t.now);
+    t.receive(out({ destinationPort: 123 }), HOST);
+    t.receive(udp6({ from: '2001:db8::1', to: '2001:db8:9::1', destinationPort: 123 }), HOST);
+    t.receive(out({ protocol: PROTOCOL.tcp, destinationPort: 123 }), HOST);
+    expect(t.drops).toEqual(['stale', 'stale', 'stale']);
+    expect(t.router.interfaces[LINK]!.queue.packets).toBe(1);
+    expect(t.router.imbalance()).toBe(0);
+  });
+
   test('a link that holds keeps its routes; what it holds takes another way as soon as there is one', () => {
     const t = new TestRouter({
       interfaces: [
