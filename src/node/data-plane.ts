@@ -10,7 +10,6 @@
 import { join } from 'node:path';
 import { type Carrier, Line, type LineChange, type NoiseConfig } from '../channel/index.ts';
 import {
-  type Duration,
   HEADROOM_OCTETS,
   type Instant,
   type LatenessSnapshot,
@@ -388,7 +387,7 @@ function trafficClass(resolved: NonNullable<ResolvedNode['classes']>[number]): T
       ...match,
       ...(prefixes !== undefined && { prefixes: prefixes.map(prefix) }),
     })),
-    ...(hold !== undefined && { hold: { ...hold, duration: hold.duration as Duration } }),
+    ...(hold !== undefined && { hold }),
   };
 }
 

@@ -36,6 +36,9 @@ export interface HoldSettings {
   readonly storage?: 'memory' | 'disk';
 }
 
+/** Nothing more is held in memory when less than this part of the pool is free. */
+const RESERVED_SHARE = 8;
+
 export type QueueDrop = (packet: PacketBuffer, reason: DropReason, now: Instant) => void;
 
 export class ClassQueue {
@@ -107,6 +110,9 @@ export class ClassQueue {
       this.#pool.release(packet);
       return true;
     }
+    // Held packets keep their slots for as long as a contact is away; the rest of the node must have some to go on with.
+    if (!up && this.#pool.available < this.#pool.capacity / RESERVED_SHARE)
+      return this.#refuse(packet, 'no-buffer', now);
     packet.next = undefined;
     if (this.#tail === undefined) this.#head = packet;
     else this.#tail.next = packet;

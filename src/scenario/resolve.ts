@@ -271,14 +271,16 @@ function resolveClasses(classes: ScenarioClasses): ResolvedTrafficClass[] {
     ...(c.codelInterval !== undefined && { codelInterval: c.codelInterval }),
     ecn: c.ecn ?? false,
     ...(c.staleAfter !== undefined && { staleAfter: c.staleAfter }),
-    ...(c.hold !== undefined &&
-      c.hold !== 'off' && {
-        hold: {
-          octets: c.hold.octets ?? DEFAULT_HOLD_OCTETS,
-          duration: c.hold.age ?? minutes(60),
-          storage: c.hold.storage ?? 'memory',
-        },
-      }),
+    ...(c.hold !== undefined && {
+      hold:
+        c.hold === 'off'
+          ? ('off' as const)
+          : {
+              octets: c.hold.octets ?? DEFAULT_HOLD_OCTETS,
+              duration: c.hold.age ?? minutes(60),
+              storage: c.hold.storage ?? 'memory',
+            },
+    }),
   }));
 }
 

@@ -195,5 +195,6 @@ export interface ResolvedTrafficClass {
   readonly codelInterval?: Duration;
   readonly ecn: boolean;
   readonly staleAfter?: Duration;
-  readonly hold?: { readonly octets: number; readonly duration: Duration; readonly storage: 'memory' | 'disk' };
+  /** `off` also where the link holds by default. */
+  readonly hold?: 'off' | { readonly octets: number; readonly duration: Duration; readonly storage: 'memory' | 'disk' };
 }

@@ -157,7 +157,9 @@ export class Daemon {
   /** Packets held on disk outlive the testbed, as files and mail do. */
   #holdDirectory(): string {
     const directory = join(this.#paths.state, 'held');
-    const used = this.#scenario.nodes.some((node) => node.classes?.some((each) => each.hold?.storage === 'disk'));
+    const used = this.#scenario.nodes.some((node) =>
+      node.classes?.some((each) => typeof each.hold === 'object' && each.hold.storage === 'disk'),
+    );
     if (used) mkdirSync(directory, { recursive: true, mode: 0o700 });
     return directory;
   }

@@ -245,6 +245,29 @@ describe('hold for contact', () => {
     expect(t.router.imbalance()).toBe(0);
   });
 
+  test('a class says off where the link holds', () => {
+    const classes = withHold(
+      [
+        { ...bulk, name: 'off', matches: [{ dscps: [8] }], hold: 'off' },
+        { ...bulk, name: 'rest' },
+      ],
+      { octets: 10_000, duration: seconds(600) },
+    );
+    const t = node({ classes, up: false });
+    t.receive(out({ dscp: 8 }), HOST);
+    t.receive(out(), HOST);
+    expect(t.drops).toEqual(['link-down']);
+    expect(t.router.interfaces[LINK]!.queue.packets).toBe(1);
+  });
+
+  test('held packets never take the last eighth of the pool', () => {
+    const t = node({ classes: withHold([{ ...bulk }], { octets: 1e9, duration: seconds(600) }), up: false });
+    for (let i = 0; i < 5000; i++) t.receive(out({ payloadOctets: 1 }), HOST);
+    expect(t.pool.available).toBe(t.pool.capacity / 8);
+    expect(new Set(t.drops)).toEqual(new Set(['no-buffer']));
+    expect(t.router.imbalance()).toBe(0);
+  });
+
   test('a link that holds keeps its routes; what it holds takes another way as soon as there is one', () => {
     const t = new TestRouter({
       interfaces: [
