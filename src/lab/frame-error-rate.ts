@@ -24,6 +24,8 @@ export interface FrameErrorRate {
   readonly errors: number;
   /** Frames hit by the noise that passed the FCS with other octets than were sent. */
   readonly undetected: number;
+  /** Stretches between flags, whole octets and neither too short nor too long, that the FCS found damaged. */
+  readonly fcsErrors: number;
   /** What passed the FCS but was no frame that was sent: parts and joins. Counted in `undetected` too. */
   readonly spurious: number;
   readonly meanBits: number;
@@ -91,6 +93,7 @@ export function measureFrameErrorRate(options: FrameErrorRateOptions): FrameErro
     frames: options.frames,
     errors: options.frames - intact,
     undetected,
+    fcsErrors: receiver.counters.fcsErrors,
     spurious,
     meanBits: bits.reduce((sum, n) => sum + n, 0) / VARIETY,
     expected,

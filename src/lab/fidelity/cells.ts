@@ -2,7 +2,7 @@
  * What the fidelity measurements cover: each cell of a table, cut into shards that worker threads take one by one. A shard's
  * seed follows from its cell and its number alone, so the table is the same whatever the number of cores.
  */
-import type { LineCode } from '../../channel/index.ts';
+import type { LineCode, NoiseConfig } from '../../channel/index.ts';
 import type { FcsWidth } from '../../hdlc/index.ts';
 import { type FrameErrorRateOptions, measureFrameErrorRate } from '../frame-error-rate.ts';
 
@@ -11,7 +11,7 @@ export interface Cell {
   readonly frameOctets: number;
   readonly fcs: FcsWidth;
   readonly lineCoding: readonly LineCode[];
-  readonly ber: number;
+  readonly noise: NoiseConfig;
 }
 
 export interface Shard {
@@ -26,7 +26,7 @@ const FRAMES_PER_SHARD = 250_000;
 
 export function frameErrorRateCells(): Cell[] {
   return FRAME_SIZES.flatMap((frameOctets) =>
-    BIT_ERROR_RATES.map((ber): Cell => ({ frameOctets, fcs: 16, lineCoding: [], ber })),
+    BIT_ERROR_RATES.map((ber): Cell => ({ frameOctets, fcs: 16, lineCoding: [], noise: independent(ber) })),
   );
 }
 
@@ -39,12 +39,18 @@ export function frameErrorRateShards(cells: readonly Cell[], framesPerCell: numb
 const LINE_CODINGS: readonly (readonly LineCode[])[] = [[], ['nrzi'], ['g3ruh']];
 const DAMAGED_PER_SHARD = 100_000;
 
+/** A stretch of some 64 random bits in every 100,000: the damage that a check sequence is taken to be made for. */
+const BURSTS: NoiseConfig = { kind: 'burst', goodBits: 100_000, badBits: 64, goodBer: 0, badBer: 0.5 };
+
 export function undetectedCells(): Cell[] {
   const cells: Cell[] = [];
   for (const fcs of [16, 32] as const)
     for (const lineCoding of LINE_CODINGS)
       for (const frameOctets of [64, 558])
-        for (const ber of [1e-5, 1e-4, 1e-3, 1e-2]) cells.push({ frameOctets, fcs, lineCoding, ber });
+        for (const ber of [1e-5, 1e-4, 1e-3, 1e-2])
+          cells.push({ frameOctets, fcs, lineCoding, noise: independent(ber) });
+  for (const fcs of [16, 32] as const)
+    for (const lineCoding of LINE_CODINGS) cells.push({ frameOctets: 558, fcs, lineCoding, noise: BURSTS });
   return cells;
 }
 
@@ -54,12 +60,22 @@ export function undetectedCells(): Cell[] {
  */
 export function undetectedShards(cells: readonly Cell[], damagedPerCell: number): Shard[] {
   return cells.flatMap((cell, index) => {
-    const damagedShare = -Math.expm1(8 * cell.frameOctets * Math.log1p(-cell.ber));
+    const share = damagedShare(cell);
     return cut(damagedPerCell, DAMAGED_PER_SHARD).map((damaged, shard) =>
-      shardOf(cell, index, shard, Math.ceil(damaged / damagedShare)),
+      shardOf(cell, index, shard, Math.ceil(damaged / share)),
     );
   });
 }
+
+/** At least so many of the frames are hit. */
+function damagedShare({ frameOctets, noise }: Cell): number {
+  const bits = 8 * frameOctets;
+  if (noise.kind === 'independent') return -Math.expm1(bits * Math.log1p(-noise.ber));
+  if (noise.kind === 'burst') return -Math.expm1(-bits / (noise.goodBits + noise.badBits));
+  return 1;
+}
+
+const independent = (ber: number): NoiseConfig => ({ kind: 'independent', ber });
 
 export const runShard = (shard: Shard) => measureFrameErrorRate(shard.options);
 
@@ -69,7 +85,7 @@ function shardOf(cell: Cell, cellIndex: number, shard: number, frames: number): 
     options: {
       frameOctets: cell.frameOctets - cell.fcs / 8,
       frames,
-      noise: { kind: 'independent', ber: cell.ber },
+      noise: cell.noise,
       seed: 1_000_000 * (cellIndex + 1) + shard,
       fcs: cell.fcs,
       lineCoding: cell.lineCoding,

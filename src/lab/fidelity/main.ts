@@ -1,6 +1,6 @@
 /**
  * `npm run bench:fer` and `npm run bench:undetected`: how true the channel is, as two tables on stdout (Markdown, or --json).
- * Options: --frames=N (fer, frames a cell), --damaged=N (undetected, damaged frames a cell), --workers=N, --json.
+ * Options: --frames=N (fer, frames a cell), --damaged=N (undetected, damaged frames a cell), --fcs=16|32 and --errors=independent|burst (undetected, only these), --workers=N, --json.
  */
 import { availableParallelism, cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -9,13 +9,29 @@ import { type Cell, frameErrorRateCells, frameErrorRateShards, undetectedCells, 
 import { poissonLimits99 } from './interval.ts';
 import { measure, type Totals } from './workers.ts';
 
-const USAGE = 'usage: fidelity fer|undetected [--frames=N] [--damaged=N] [--workers=N] [--json]';
+const USAGE =
+  'usage: fidelity fer|undetected [--frames=N] [--damaged=N] [--fcs=16|32] [--errors=independent|burst] [--workers=N] [--json]';
+
+const UNDETECTED_COLUMNS = [
+  'damaged',
+  'undetected',
+  'of them spurious',
+  'of damaged',
+  '99 % interval',
+  'judged by the FCS',
+  'of judged',
+  '÷ 2^−FCS',
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     frames: { type: 'string', default: '1000000' },
     damaged: { type: 'string', default: '10000000' },
+    /** undetected: only this FCS. */
+    fcs: { type: 'string' },
+    /** undetected: only errors of this kind. */
+    errors: { type: 'string' },
     workers: { type: 'string', default: String(availableParallelism()) },
     json: { type: 'boolean', default: false },
   },
@@ -33,7 +49,11 @@ if ((which !== 'fer' && which !== 'undetected') || positionals.length !== 1 || !
 }
 
 const cells = which === 'fer' ? frameErrorRateCells() : undetectedCells();
-const shards = which === 'fer' ? frameErrorRateShards(cells, frames) : undetectedShards(cells, damaged);
+const all = which === 'fer' ? frameErrorRateShards(cells, frames) : undetectedShards(cells, damaged);
+const shards = all.filter(({ cell }) => {
+  const { fcs, noise } = cells[cell]!;
+  return (values.fcs ?? String(fcs)) === String(fcs) && (values.errors ?? noise.kind) === noise.kind;
+});
 const started = process.hrtime.bigint();
 const totals = await measure(shards, cells.length, progress, workers);
 const seconds = Number(process.hrtime.bigint() - started) / 1e9;
@@ -58,7 +78,7 @@ function frameErrorTable(): string {
     return [
       cell.frameOctets,
       meanBits.toFixed(1),
-      exponent(cell.ber),
+      noiseOf(cell),
       n,
       errors,
       scientific(errors / n),
@@ -72,60 +92,54 @@ function frameErrorTable(): string {
 }
 
 function undetectedTable(): string {
-  const rows = cells.map((cell, i) => {
-    const { errors, undetected, spurious } = totals[i]!;
-    const { low, high } = poissonLimits99(undetected, errors);
-    return [
-      `FCS-${cell.fcs}`,
-      coding(cell),
-      cell.frameOctets,
-      exponent(cell.ber),
-      errors,
-      undetected,
-      spurious,
-      scientific(undetected / errors),
-      `${scientific(low)} … ${scientific(high)}`,
-      `${((undetected / errors) * 2 ** cell.fcs).toPrecision(3)}`,
-    ];
-  });
-  const head = [
-    'FCS',
-    'line code',
-    'octets',
-    'BER',
-    'damaged',
-    'undetected',
-    'of them spurious',
-    'rate',
-    '99 % interval',
-    'rate ÷ 2^−FCS',
-  ];
+  const rows = measured().map(({ cell, total }) => [
+    `FCS-${cell.fcs}`,
+    coding(cell),
+    cell.frameOctets,
+    noiseOf(cell),
+    ...undetectedColumns(cell, total),
+  ]);
+  const head = ['FCS', 'line code', 'octets', 'BER', ...UNDETECTED_COLUMNS];
   return `${table(head, rows)}\n${summary()}`;
 }
 
-/** All cells of one FCS and one line code together, beside the theory of random damage. */
+function undetectedColumns(cell: Cell, { errors, undetected, spurious, fcsErrors }: Totals): (string | number)[] {
+  const { low, high } = poissonLimits99(undetected, errors);
+  const judged = fcsErrors + undetected;
+  return [
+    errors,
+    undetected,
+    spurious,
+    scientific(undetected / errors),
+    `${scientific(low)} … ${scientific(high)}`,
+    judged,
+    scientific(undetected / judged),
+    ((undetected / judged) * 2 ** cell.fcs).toPrecision(3),
+  ];
+}
+
+function measured(): { cell: Cell; total: Totals }[] {
+  return cells.map((cell, i) => ({ cell, total: totals[i]! })).filter(({ total }) => total.frames > 0);
+}
+
+/** All cells of one FCS, one line code and one kind of noise together. */
 function summary(): string {
-  const groups = new Map<string, { cell: Cell; sum: Pick<Totals, 'errors' | 'undetected'> }>();
-  for (const [i, cell] of cells.entries()) {
-    const key = `FCS-${cell.fcs} ${coding(cell)}`;
-    const group = groups.get(key) ?? { cell, sum: { errors: 0, undetected: 0 } };
-    group.sum.errors += totals[i]!.errors;
-    group.sum.undetected += totals[i]!.undetected;
-    groups.set(key, group);
+  const groups = new Map<string, { cell: Cell; total: Totals }>();
+  for (const { cell, total } of measured()) {
+    const key = `${cell.fcs} ${coding(cell)} ${cell.noise.kind}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { cell, total: { ...total } });
+    else
+      for (const field of ['errors', 'undetected', 'spurious', 'fcsErrors'] as const)
+        group.total[field] += total[field];
   }
-  const rows = [...groups.values()].map(({ cell, sum }) => {
-    const { low, high } = poissonLimits99(sum.undetected, sum.errors);
-    return [
-      `FCS-${cell.fcs}`,
-      coding(cell),
-      sum.errors,
-      sum.undetected,
-      scientific(sum.undetected / sum.errors),
-      `${scientific(low)} … ${scientific(high)}`,
-      `2^−${cell.fcs} = ${scientific(2 ** -cell.fcs)}`,
-    ];
-  });
-  return table(['FCS', 'line code', 'damaged', 'undetected', 'rate', '99 % interval', 'theory'], rows);
+  const rows = [...groups.values()].map(({ cell, total }) => [
+    `FCS-${cell.fcs}`,
+    coding(cell),
+    cell.noise.kind,
+    ...undetectedColumns(cell, total),
+  ]);
+  return table(['FCS', 'line code', 'errors', ...UNDETECTED_COLUMNS], rows);
 }
 
 function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
@@ -141,8 +155,8 @@ function coding(cell: Cell): string {
   return cell.lineCoding.length === 0 ? 'none' : cell.lineCoding.join(' + ');
 }
 
-function exponent(x: number): string {
-  return x.toExponential(0);
+function noiseOf({ noise }: Cell): string {
+  return noise.kind === 'independent' ? noise.ber.toExponential(0) : 'bursts';
 }
 
 function scientific(x: number): string {

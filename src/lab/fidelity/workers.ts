@@ -8,6 +8,7 @@ export interface Totals {
   frames: number;
   errors: number;
   undetected: number;
+  fcsErrors: number;
   spurious: number;
   bitErrors: number;
   /** Mean probability of a frame error by theory, weighted by frames. */
@@ -45,7 +46,16 @@ export async function measure(
   return totals;
 }
 
-const NOTHING: Totals = { frames: 0, errors: 0, undetected: 0, spurious: 0, bitErrors: 0, expected: 0, meanBits: 0 };
+const NOTHING: Totals = {
+  frames: 0,
+  errors: 0,
+  undetected: 0,
+  fcsErrors: 0,
+  spurious: 0,
+  bitErrors: 0,
+  expected: 0,
+  meanBits: 0,
+};
 
 function add(total: Totals, part: FrameErrorRate): void {
   const frames = total.frames + part.frames;
@@ -54,6 +64,7 @@ function add(total: Totals, part: FrameErrorRate): void {
   total.frames = frames;
   total.errors += part.errors;
   total.undetected += part.undetected;
+  total.fcsErrors += part.fcsErrors;
   total.spurious += part.spurious;
   total.bitErrors += part.bitErrors;
 }
