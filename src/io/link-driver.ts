@@ -81,7 +81,8 @@ export class LinkDriver {
   #reactor: Reactor | undefined;
   #origin = 0;
   /** The median time from when the timer was due to when we ran: what a wake-up costs on this machine, now. */
-  #wakeLatency = 30_000;
+  #wakeLatency: number;
+  readonly #longestSpin: number;
   /** What the timer is set to, 0 when it is off; and when the last wake-up ended. */
   #armed = 0;
   #sleptFrom = 0 as Instant;
@@ -93,9 +94,20 @@ export class LinkDriver {
   readonly #writeDescriptors = new Int32Array(3 * WRITE_BATCH);
   readonly #writeResults = new Int32Array(WRITE_BATCH);
 
-  /** @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets. */
-  constructor(options: { native: ReactorSource; pool: PacketPool; tap?: LinkTap | undefined; offloads?: boolean }) {
+  /**
+   * @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets
+   * @param options.virtualTime the clock stands still while we run, so that nobody wakes late and spinning would never end
+   */
+  constructor(options: {
+    native: ReactorSource;
+    pool: PacketPool;
+    tap?: LinkTap | undefined;
+    offloads?: boolean;
+    virtualTime?: boolean;
+  }) {
     this.#native = options.native;
+    this.#longestSpin = options.virtualTime === true ? 0 : LONGEST_SPIN;
+    this.#wakeLatency = this.#longestSpin / 2;
     this.#header = options.offloads === true ? VIRTIO_HEADER_OCTETS : 0;
     this.#pool = options.pool;
     this.#tap = options.tap;
@@ -173,7 +185,7 @@ export class LinkDriver {
   /** The timer was set early by what a wake-up takes; the rest of the way is spun. False when there is nothing to wait for. */
   #spinToDeadline(): boolean {
     const { earliest } = this.#heap;
-    if (earliest - this.now() > this.#wakeLatency + LATENCY_STEP) return false;
+    if (earliest - this.now() > this.#wakeLatency) return false;
     while (this.now() < earliest);
     return true;
   }
@@ -183,7 +195,7 @@ export class LinkDriver {
     if (this.#armed <= this.#sleptFrom) return;
     const latency = woke - this.#armed;
     const step = latency > this.#wakeLatency ? LATENCY_STEP : -LATENCY_STEP;
-    this.#wakeLatency = Math.min(LONGEST_SPIN, Math.max(0, this.#wakeLatency + step));
+    this.#wakeLatency = Math.min(this.#longestSpin, Math.max(0, this.#wakeLatency + step));
   }
 
   #runDue(now: Instant): void {

@@ -38,6 +38,8 @@ export interface DataPlaneOptions {
   /** The scenario's seed unless given. */
   readonly seed?: number | string;
   readonly tap?: LinkTap;
+  /** `native` keeps a virtual clock. */
+  readonly virtualTime?: boolean;
   /** Where classes that hold on disk keep their packets; without it they hold in memory. */
   readonly holdDirectory?: string;
   log(line: string): void;
@@ -141,7 +143,13 @@ class ScenarioDataPlane implements DataPlane {
     this.#options = options;
     const { scenario, native, tap } = options;
     this.#pool = poolFor(scenario);
-    this.#driver = new LinkDriver({ native, pool: this.#pool, tap, offloads: scenario.offloads });
+    this.#driver = new LinkDriver({
+      native,
+      pool: this.#pool,
+      tap,
+      offloads: scenario.offloads,
+      virtualTime: options.virtualTime === true,
+    });
     const indices = new Map<string, number>();
     for (const node of scenario.nodes) {
       if (node.tun === undefined) continue;
