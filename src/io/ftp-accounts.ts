@@ -73,7 +73,7 @@ export async function hashPassword(password: string): Promise<string> {
   return `scrypt:${SCRYPT_COST}:${salt.toString('base64')}:${hash.toString('base64')}`;
 }
 
-async function passwordMatches(given: string, stored: string): Promise<boolean> {
+export async function passwordMatches(given: string, stored: string): Promise<boolean> {
   const octets = Buffer.from(given, 'latin1');
   const match = /^scrypt:(\d{1,7}):([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$/.exec(stored);
   const salt = Buffer.from(match?.[2] ?? '', 'base64');

@@ -22,7 +22,7 @@ export interface HopPorts {
   readonly queue: MailQueue;
   readonly contacts: ContactPlan;
   now(): WallTime;
-  dial(host: string | undefined, port: number, domain: string, dialed: Dialed): Connection;
+  dial(route: Route, domain: string, dialed: Dialed): Connection;
   readMessage(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array>;
   settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void;
   interrupted(hop: string, id: string, why: string, storedOctets: number | undefined): void;
@@ -270,7 +270,7 @@ export class Session implements Dialed {
       tls: route.tls,
       ...(route.auth === undefined ? {} : { auth: route.auth }),
     });
-    this.#connection = ports.dial(route.host, route.port, link.name, this);
+    this.#connection = ports.dial(route, link.name, this);
   }
 
   get checkpoint(): boolean {

@@ -24,6 +24,8 @@ export interface Route {
   /** Names of this next hop in the contact plan. Undefined: always reachable, not scheduled. Empty: any contact will do. */
   readonly peers: readonly string[] | undefined;
   readonly tls: 'never' | 'opportunistic' | 'required';
+  /** PEM certificates to trust instead of the system's, for `required`. */
+  readonly certificateAuthorities?: string;
   readonly auth?: { readonly user: string; readonly password: string };
 }
 

@@ -3,7 +3,7 @@
  * fakes of the same shape in test/support. All promises of one store settle in the order of the calls for one id.
  */
 import type { WallTime } from '../../core/index.ts';
-import type { Envelope } from './envelope.ts';
+import type { Envelope, Recipient } from './envelope.ts';
 
 export interface Contact {
   readonly peer: string;
@@ -30,10 +30,15 @@ export interface Spool {
 export interface PartialTransaction {
   readonly transaction: string;
   readonly id: string;
-  /** Octets stored; the client goes on from the last line begin at or before it. */
+  /** A client that follows RFC 1845 to the letter does not name them again. */
+  readonly recipients: readonly Recipient[];
+  /** Octets stored, up to the begin of a line: where the client goes on. */
   readonly octets: number;
   readonly updated: WallTime;
 }
+
+/** What is kept beside the octets of a transaction that may be interrupted. */
+export type PartialNote = Pick<PartialTransaction, 'transaction' | 'recipients'>;
 
 /** A finished message, remembered so that its transaction is not accepted twice and `mailq --all` can show it. */
 export interface StoreContents {
@@ -45,7 +50,7 @@ export interface StoreContents {
 export interface MailStore {
   load(): Promise<StoreContents>;
   /** A new spool, or, with `resume`, the kept octets of an interrupted one cut to that length. Rejects with ENOSPC and the like. */
-  spool(id: string, transaction: string | undefined, resume?: number): Promise<Spool>;
+  spool(id: string, note: PartialNote | undefined, resume?: number): Promise<Spool>;
   /** Reads back a spool that is not committed: to scan a resumed header section. */
   readSpool(id: string, offset: number, length: number): Promise<Uint8Array>;
   discardSpool(id: string): Promise<void>;

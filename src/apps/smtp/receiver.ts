@@ -10,7 +10,7 @@ import type { WallTime } from '../../core/index.ts';
 import type { Envelope, Recipient } from './envelope.ts';
 import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
 import type { Client, Limits, Policy } from './policy.ts';
-import type { MailStore, PartialTransaction, Spool } from './ports.ts';
+import type { MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
 import { ownReply, type Reply } from './reply.ts';
 import { formatMailDate, secondsBetween } from './wall-time.ts';
 
@@ -52,7 +52,7 @@ const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 export class Receiver {
   readonly #ports: ReceiverPorts;
   /** Transactions of messages that were accepted, by client and id → octets. */
-  readonly #accepted = new Map<string, { readonly octets: number; readonly id: string }>();
+  readonly #accepted = new Map<string, Pick<Envelope, 'id' | 'octets' | 'recipients'>>();
   readonly #partial = new Map<string, PartialTransaction>();
   readonly #active = new Map<string, Transaction>();
 
@@ -68,8 +68,8 @@ export class Receiver {
 
   remember(envelope: Envelope): void {
     if (envelope.transaction === undefined) return;
-    const octets = envelope.octets;
-    this.#accepted.set(envelope.transaction, { octets, id: envelope.id });
+    const { id, octets, recipients } = envelope;
+    this.#accepted.set(envelope.transaction, { id, octets, recipients });
   }
 
   forget(envelope: Envelope): void {
@@ -112,6 +112,7 @@ export class Receiver {
       id,
       offset,
       duplicate: before !== undefined,
+      recipients: before?.recipients ?? partial?.recipients ?? [],
     });
     if (key !== undefined && before === undefined) {
       this.#partial.delete(key);
@@ -155,6 +156,7 @@ interface TransactionStart {
   readonly id: string;
   readonly offset: number;
   readonly duplicate: boolean;
+  readonly recipients: readonly Recipient[];
 }
 
 type Fault = { readonly reply: Reply };
@@ -180,6 +182,7 @@ export class Transaction {
     this.key = start.key;
     this.#scanner = new MessageScanner(ports.limits.headerOctets);
     this.#checkpointed = ports.now();
+    for (const recipient of start.recipients) this.#recipients.set(recipient.address, recipient);
   }
 
   get id(): string {
@@ -187,6 +190,10 @@ export class Transaction {
   }
   get recipientCount(): number {
     return this.#recipients.size;
+  }
+  /** Named in this session or in the interrupted one. */
+  get recipients(): readonly Recipient[] {
+    return [...this.#recipients.values()];
   }
 
   recipient(address: string, parameters: RecipientParameters): Reply {
@@ -243,7 +250,7 @@ export class Transaction {
     if (this.#spool !== undefined) return;
     const { store, limits } = this.#ports;
     const { id, offset } = this.#start;
-    this.#spool = await store.spool(id, this.key, offset > 0 ? offset : undefined);
+    this.#spool = await store.spool(id, this.#note(), offset > 0 ? offset : undefined);
     if (offset === 0) return;
     // Resumed: look at the header section again, and at no more.
     const scanner = this.#scanner;
@@ -254,6 +261,10 @@ export class Transaction {
       at += chunk.length;
     }
     this.#scanner.resume(offset);
+  }
+
+  #note(): PartialNote | undefined {
+    return this.key === undefined ? undefined : { transaction: this.key, recipients: this.recipients };
   }
 
   async #fail(code: number, status: string, text: string): Promise<void> {
@@ -397,7 +408,8 @@ export class Transaction {
         if (this.#spool !== undefined) await this.#spool.checkpoint(octets);
         await this.#spool?.close();
         if (had > 0) {
-          await this.#receiver.keep({ transaction: this.key, id: this.id, octets: had, updated: now() });
+          const { id, recipients } = this;
+          await this.#receiver.keep({ transaction: this.key, recipients, id, octets: had, updated: now() });
           log(`event=interrupted id=${this.id} octets=${had} why=${JSON.stringify(why)}`);
         }
       } else if (!this.#start.duplicate) await this.#drop();

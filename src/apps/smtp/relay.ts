@@ -44,8 +44,8 @@ export interface RelayPorts {
   readonly contacts: ContactPlan;
   now(): WallTime;
   newId(): string;
-  /** `host` undefined: the MX of `domain`. */
-  dial(host: string | undefined, port: number, domain: string, dialed: Dialed): Connection;
+  /** A route without a host: the MX of `domain`. */
+  dial(route: Route, domain: string, dialed: Dialed): Connection;
   deliverLocally(envelope: Envelope, recipient: Recipient, read: MessageReader): Promise<LocalResult>;
   /** Something may be due: call `wake()` soon. */
   wakeUp(): void;
@@ -120,9 +120,11 @@ export class Relay {
       if (hop !== LOCAL_HOP) this.#linkTo(hop).estimator.arrived(envelope.arrived, envelope.priority, envelope.octets);
   }
 
-  stop(): void {
-    this.#stopped = true;
+  /** Ends the sessions and waits for what is being stored. */
+  async stop(): Promise<void> {
     for (const link of this.#links.values()) link.close();
+    await Promise.all(this.#saving.values());
+    this.#stopped = true;
   }
 
   /** The routes may have changed since the message was queued. */

@@ -5,6 +5,7 @@ import { VerbError, type VerbModule, verb } from '../verb.ts';
 
 const SERVICES: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<VerbModule> }>> = {
   ftp: { summary: 'the FTP server, for any stock client', load: () => import('./serve/ftp.ts') },
+  smtp: { summary: 'the store-and-forward mail relay', load: () => import('./serve/smtp.ts') },
   ntp: { summary: 'an NTP server, right or wrong on purpose', load: () => import('./serve/ntp.ts') },
 };
 

@@ -4,7 +4,14 @@
  * that a kill can fall between any two.
  */
 
-import type { Envelope, MailStore, PartialTransaction, Spool, StoreContents } from '../../../src/apps/smtp/index.ts';
+import type {
+  Envelope,
+  MailStore,
+  PartialNote,
+  PartialTransaction,
+  Spool,
+  StoreContents,
+} from '../../../src/apps/smtp/index.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../src/apps/smtp/index.ts';
 import type { Rng } from '../../../src/core/index.ts';
 
@@ -13,7 +20,7 @@ interface SpoolFile {
   length: number;
   synced: number;
   /** What the note beside it says; undefined for a transaction without id. */
-  note: { transaction: string; octets: number; updated: bigint } | undefined;
+  note: (PartialNote & { octets: number; updated: bigint }) | undefined;
 }
 
 /** The disk: what a crash leaves. */
@@ -69,17 +76,24 @@ export class MemoryStore implements MailStore {
       const { note } = spool;
       if (disk.queued.has(id) || disk.finished.has(id) || note === undefined || note.octets === 0)
         disk.spools.delete(id);
-      else partial.push({ id, transaction: note.transaction, octets: note.octets, updated: note.updated as never });
+      else
+        partial.push({
+          id,
+          recipients: note.recipients,
+          transaction: note.transaction,
+          octets: note.octets,
+          updated: note.updated as never,
+        });
     }
     for (const id of [...disk.messages.keys()]) if (!disk.queued.has(id)) disk.messages.delete(id);
     return { queued: read(disk.queued), finished: read(disk.finished), partial };
   }
 
-  async spool(id: string, transaction: string | undefined, resume?: number): Promise<Spool> {
+  async spool(id: string, about: PartialNote | undefined, resume?: number): Promise<Spool> {
     await this.#step();
     const disk = this.#disk;
     if (resume === undefined || !disk.spools.has(id)) {
-      const note = transaction === undefined ? undefined : { transaction, octets: 0, updated: this.#now() };
+      const note = about === undefined ? undefined : { ...about, octets: 0, updated: this.#now() };
       disk.spools.set(id, { chunks: [], length: 0, synced: 0, note });
     } else truncate(disk.spools.get(id)!, resume);
     const spool = disk.spools.get(id)!;

@@ -75,7 +75,7 @@ export class RelayNode implements Acceptor {
         contacts,
         now: () => simulation.now,
         newId: () => `${name.slice(0, 1)}${generation}-${++this.#ids}`,
-        dial: (_host, _port, _domain, dialed) => this.#options.dial(dialed, mine),
+        dial: (_route, _domain, dialed) => this.#options.dial(dialed, mine),
         deliverLocally: async (envelope, recipient, read) => {
           const octets = await read(0, envelope.octets + 10000);
           if (!mine()) return new Promise(() => {});

@@ -1,0 +1,151 @@
+/**
+ * Outgoing connections for the relay: addresses by MX (RFC 5321 section 5.1) or by route, TCP, TLS.
+ *
+ * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
+ * further attempts start every half second until one connects. An abort resets the connection: unsent octets are thrown away.
+ */
+import { resolveMx } from 'node:dns/promises';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Connection, Dialed, Route } from '../apps/smtp/index.ts';
+
+const ATTEMPT_EVERY_MS = 500;
+const ATTEMPTS = 6;
+const CONNECT_TIMEOUT_MS = 20_000;
+
+export function dial(route: Route, domain: string, dialed: Dialed): Connection {
+  return new DialedConnection(route, domain, dialed);
+}
+
+class DialedConnection implements Connection {
+  readonly #route: Route;
+  readonly #dialed: Dialed;
+  readonly #attempts = new Set<Socket>();
+  #socket: Socket | TLSSocket | undefined;
+  #over = false;
+  #timer: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout;
+  #host = '';
+
+  constructor(route: Route, domain: string, dialed: Dialed) {
+    this.#route = route;
+    this.#dialed = dialed;
+    this.#deadline = setTimeout(() => this.#close('no answer to the connection'), CONNECT_TIMEOUT_MS);
+    hostFor(route, domain).then(
+      (host) => {
+        this.#host = host;
+        this.#attempt(1);
+      },
+      (error) => this.#close(`looking up ${domain}: ${String(error.code ?? error.message)}`),
+    );
+  }
+
+  #attempt(count: number): void {
+    if (this.#over || this.#socket !== undefined) return;
+    const socket = connect({ host: this.#host, port: this.#route.port, noDelay: true });
+    this.#attempts.add(socket);
+    let reason = 'closed by the peer';
+    socket.once('connect', () => {
+      if (this.#socket !== undefined || this.#over) {
+        socket.destroy();
+        return;
+      }
+      this.#socket = socket;
+      clearTimeout(this.#deadline);
+      clearTimeout(this.#timer);
+      for (const other of this.#attempts) if (other !== socket) other.destroy();
+      socket.on('data', (octets) => this.#dialed.received(octets));
+      this.#dialed.connected();
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      reason = error.code === 'ECONNREFUSED' ? 'connection refused' : (error.code ?? error.message);
+    });
+    socket.on('close', () => {
+      this.#attempts.delete(socket);
+      if (this.#socket === socket || (this.#socket === undefined && this.#attempts.size === 0)) this.#close(reason);
+    });
+    if (count < ATTEMPTS) this.#timer = setTimeout(() => this.#attempt(count + 1), ATTEMPT_EVERY_MS);
+  }
+
+  write(octets: Uint8Array): Promise<void> {
+    const socket = this.#socket;
+    if (socket === undefined || this.#over) return Promise.reject(new Error('not connected'));
+    return new Promise((resolve, reject) => {
+      socket.write(octets, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  startTls(): Promise<void> {
+    const plain = this.#socket!;
+    const { tls, certificateAuthorities: ca } = this.#route;
+    plain.removeAllListeners('data');
+    return new Promise((resolve, reject) => {
+      // Opportunistic TLS (RFC 7435) keeps listeners out, not impostors; `required` verifies the certificate.
+      const secure = connectTls({
+        socket: plain,
+        ...(isIP(this.#host) === 0 ? { servername: this.#host } : {}),
+        rejectUnauthorized: tls === 'required',
+        minVersion: 'TLSv1.2',
+        ...(ca === undefined ? {} : { ca }),
+      });
+      secure.once('secureConnect', () => {
+        this.#socket = secure;
+        secure.on('data', (octets) => this.#dialed.received(octets));
+        resolve();
+      });
+      secure.on('error', (error) => {
+        reject(error);
+        this.#close(`TLS: ${error.message}`);
+        plain.destroy();
+      });
+      secure.on('close', () => this.#close('closed by the peer'));
+    });
+  }
+
+  end(): void {
+    const socket = this.#socket;
+    this.#over = true;
+    this.#stopTimers();
+    if (socket === undefined) return;
+    socket.end();
+    socket.setTimeout(5000, () => socket.destroy());
+  }
+
+  abort(): void {
+    this.#over = true;
+    this.#stopTimers();
+    for (const socket of this.#attempts) socket.destroy();
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    if ('encrypted' in socket) socket.destroy();
+    else socket.resetAndDestroy();
+  }
+
+  #close(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopTimers();
+    for (const socket of this.#attempts) socket.destroy();
+    this.#dialed.closed(reason);
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#timer);
+  }
+}
+
+async function hostFor(route: Route, domain: string): Promise<string> {
+  if (route.host !== undefined) return route.host;
+  const literal = /^\[(?:IPv6:)?([0-9a-f.:]+)\]$/i.exec(domain);
+  if (literal !== null) return literal[1]!;
+  const records = await resolveMx(domain).catch((error: NodeJS.ErrnoException) => {
+    // No MX: the address of the domain itself (RFC 5321 section 5.1).
+    if (error.code === 'ENODATA' || error.code === 'ENOTFOUND') return [];
+    throw error;
+  });
+  const [best] = records.sort((a, b) => a.priority - b.priority);
+  // The null MX of RFC 7505.
+  if (best?.exchange === '') throw new Error('the domain takes no mail');
+  return best?.exchange ?? domain;
+}

@@ -1,0 +1,333 @@
+/**
+ * SMTP on the wire toward clients: smtp-server's sessions in front of our receiver. It brings the grammar, PIPELINING, 8BITMIME,
+ * SMTPUTF8, DSN parameters, STARTTLS and AUTH; added here are the keywords CHECKPOINT (RFC 1845) and MT-PRIORITY (RFC 6710), the
+ * reply 355, limits by address, and the end of sessions that are only kept open (slow loris).
+ *
+ * smtp-server decodes xtext and turns A-labels into U-labels; both are undone here, so that what goes on is what came.
+ */
+import type { AddressInfo } from 'node:net';
+import { domainToASCII } from 'node:url';
+import { SMTPServer, type SMTPServerAddress, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
+import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import type { Client, MailParameters, Receiver, RecipientParameters, Reply, Transaction } from '../apps/smtp/index.ts';
+import { OmniError } from '../core/index.ts';
+
+export interface SmtpListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly name: string;
+  readonly receiver: Receiver;
+  readonly messageOctets: number;
+  readonly maxRecipients: number;
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Checks AUTH; absent: AUTH is not offered. It is only ever offered over TLS. */
+  authenticate?(user: string, password: string): Promise<boolean>;
+  readonly maxClients?: number;
+  readonly maxClientsPerAddress?: number;
+  /** A session that moved fewer than `slowOctets` in this time, and for which we are not at work, is ended. */
+  readonly slowSeconds?: number;
+  /** A client connected: its address is alive. */
+  connected?(address: string): void;
+  log(line: string): void;
+}
+
+const SLOW_OCTETS = 500;
+
+type Callback = (error?: (Error & { responseCode?: number }) | null) => void;
+
+export class SmtpListener {
+  readonly #options: SmtpListenerOptions;
+  readonly #server: SMTPServer;
+  readonly #open = new Map<string, Transaction>();
+  readonly #seen = new WeakMap<SMTPConnection, { octets: number; at: number }>();
+  readonly #addresses = new Map<string, number>();
+  #watch: NodeJS.Timeout | undefined;
+  address: AddressInfo = { address: '', family: '', port: 0 };
+
+  static async start(options: SmtpListenerOptions): Promise<SmtpListener> {
+    const listener = new SmtpListener(options);
+    await listener.#listen();
+    return listener;
+  }
+
+  private constructor(options: SmtpListenerOptions) {
+    this.#options = options;
+    const { tls, authenticate } = options;
+    const disabled = ['WIZ', 'SHELL', 'KILL', 'XCLIENT', 'XFORWARD', ...(tls ? [] : ['STARTTLS'])];
+    this.#server = new RelayServer(
+      {
+        name: options.name,
+        size: options.messageOctets,
+        hideDSN: false,
+        hideENHANCEDSTATUSCODES: false,
+        disableReverseLookup: true,
+        authOptional: true,
+        authMethods: ['PLAIN'],
+        disabledCommands: authenticate && tls ? disabled : [...disabled, 'AUTH'],
+        maxClients: options.maxClients ?? 200,
+        socketTimeout: 300_000,
+        closeTimeout: 500,
+        logger: false,
+        ...(tls ?? {}),
+        onConnect: (session, done) => this.#connect(session, done),
+        onClose: (session) => this.#closed(session),
+        onMailFrom: (address, session, done) => this.#mail(address, session, done),
+        onRcptTo: (address, session, done) => this.#recipient(address, session, done),
+        onData: (stream, session, done) => void this.#data(stream, session, done),
+        onAuth: (auth, _session, done) => this.#auth(auth.username ?? '', auth.password ?? '', done),
+      },
+      (connection) => this.#keywords(connection),
+    );
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port, log } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => resolve());
+    }).catch((cause: NodeJS.ErrnoException) => {
+      const remedy =
+        cause.code === 'EADDRINUSE'
+          ? 'another program has the port; choose one with --listen'
+          : cause.code === 'EACCES'
+            ? 'ports below 1024 need root'
+            : undefined;
+      throw new OmniError('OMNI_SMTP_LISTEN', `listening for SMTP on ${host} port ${port}: ${cause.message}`, {
+        cause,
+        ...(remedy === undefined ? {} : { remedy }),
+      });
+    });
+    this.#server.removeAllListeners('error');
+    // Errors of single sessions: the client went away, or its TLS failed.
+    this.#server.on('error', (error: Error & { remoteAddress?: string }) =>
+      log(`event=session-error from=${error.remoteAddress ?? ''} error=${JSON.stringify(error.message)}`),
+    );
+    this.address = this.#server.server.address() as AddressInfo;
+    const slow = (this.#options.slowSeconds ?? 300) * 1000;
+    this.#watch = setInterval(() => this.#endSlow(slow), Math.min(slow / 4, 10_000));
+    this.#watch.unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#watch);
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const transaction of this.#open.values()) await transaction.lost('the relay stops');
+    for (const connection of this.#server.connections as Set<SMTPConnection>) connection._socket.destroy();
+  }
+
+  get sessions(): number {
+    return this.#server.connections.size;
+  }
+
+  #keywords(connection: SMTPConnection): string[] {
+    const client = clientOf(connection.session as SMTPServerSession);
+    return ['MT-PRIORITY', ...(this.#options.receiver.offersCheckpoint(client) ? ['CHECKPOINT'] : [])];
+  }
+
+  #connect(session: SMTPServerSession, done: Callback): void {
+    const { remoteAddress: address } = session;
+    const count = (this.#addresses.get(address) ?? 0) + 1;
+    this.#addresses.set(address, count);
+    if (count > (this.#options.maxClientsPerAddress ?? 50)) {
+      done(refusal(421, 'too many connections from your address'));
+      return;
+    }
+    this.#options.connected?.(address);
+    done();
+  }
+
+  #closed(session: SMTPServerSession): void {
+    const count = (this.#addresses.get(session.remoteAddress) ?? 1) - 1;
+    if (count > 0) this.#addresses.set(session.remoteAddress, count);
+    else this.#addresses.delete(session.remoteAddress);
+    this.#drop(session, 'connection lost');
+  }
+
+  #drop(session: SMTPServerSession, why: string): Promise<void> | undefined {
+    const transaction = this.#open.get(session.id);
+    this.#open.delete(session.id);
+    return transaction?.lost(why);
+  }
+
+  #mail(address: SMTPServerAddress, session: SMTPServerSession, done: Callback): void {
+    const run = async () => {
+      await this.#drop(session, 'a new transaction');
+      const client = clientOf(session);
+      const { transaction, reply } = await this.#options.receiver.mail(client, mailParameters(address, session));
+      if (transaction !== undefined) this.#open.set(session.id, transaction);
+      if (reply.code === 355 && transaction !== undefined) {
+        // 355 is neither 250 nor an error to smtp-server: the envelope is set here, and the reply goes the way of refusals.
+        const { envelope } = session;
+        envelope.mailFrom = address;
+        envelope.rcptTo = transaction.recipients.map((r) => ({ address: r.address, args: false }) as SMTPServerAddress);
+      }
+      answer(reply, done);
+    };
+    run().catch((error) => this.#broken(error, done));
+  }
+
+  #recipient(address: SMTPServerAddress, session: SMTPServerSession, done: Callback): void {
+    const transaction = this.#open.get(session.id);
+    if (transaction === undefined) {
+      done(refusal(503, '5.5.1 need MAIL command'));
+      return;
+    }
+    if (this.#open.get(session.id)!.recipientCount > this.#options.maxRecipients) {
+      done(refusal(452, '4.5.3 too many recipients'));
+      return;
+    }
+    const args = (address.args || {}) as Record<string, string | true>;
+    const parameters: RecipientParameters = {
+      ...(typeof args.NOTIFY === 'string' ? { notify: args.NOTIFY.toUpperCase().split(',') } : {}),
+      ...(typeof args.ORCPT === 'string' ? { originalRecipient: encodeOrcpt(args.ORCPT) } : {}),
+    };
+    answer(transaction.recipient(asciiDomain(address.address), parameters), done);
+  }
+
+  async #data(stream: NodeJS.ReadableStream, session: SMTPServerSession, done: Callback): Promise<void> {
+    const transaction = this.#open.get(session.id);
+    try {
+      if (transaction === undefined) throw new Error('DATA without a transaction');
+      for await (const chunk of stream) await transaction.write(chunk as Buffer);
+    } catch {
+      // The stream was destroyed: the connection is gone, and onClose keeps what came.
+      await this.#drop(session, 'connection lost in DATA');
+      done(refusal(451, '4.4.2 connection lost'));
+      return;
+    }
+    this.#open.delete(session.id);
+    const reply = await transaction.end();
+    if (reply.code === 250) (done as (error: null, text: string) => void)(null, reply.text);
+    else answer(reply, done);
+  }
+
+  #auth(user: string, password: string, done: (error: Error | null, response?: { user: string }) => void): void {
+    this.#options.authenticate!(user, password).then(
+      (good) => {
+        this.#options.log(`event=${good ? 'login' : 'login-failed'} user=${JSON.stringify(user)}`);
+        if (good) done(null, { user });
+        else done(Object.assign(new Error('authentication failed'), { responseCode: 535 }));
+      },
+      (error) => done(Object.assign(new Error(String(error)), { responseCode: 454 })),
+    );
+  }
+
+  #broken(error: unknown, done: Callback): void {
+    this.#options.log(`event=error error=${JSON.stringify(String(error))}`);
+    done(refusal(451, '4.3.0 local error'));
+  }
+
+  /** smtp-server's idle time starts anew with each octet; this does not. */
+  #endSlow(slowMs: number): void {
+    const now = performance.now();
+    for (const connection of this.#server.connections as Set<SMTPConnection>) {
+      const octets = connection._socket.bytesRead + connection._socket.bytesWritten;
+      const before = this.#seen.get(connection);
+      if (before === undefined || octets - before.octets >= SLOW_OCTETS) {
+        this.#seen.set(connection, { octets, at: now });
+      } else if (now - before.at >= slowMs) {
+        this.#options.log(`event=slow-session from=${connection.remoteAddress} action=ended`);
+        connection.send(421, 'too slow', false);
+        connection._socket.destroy();
+      }
+    }
+  }
+}
+
+/** smtp-server with our keywords in the reply to EHLO. */
+class RelayServer extends SMTPServer {
+  readonly #keywords: (connection: SMTPConnection) => string[];
+
+  constructor(options: SMTPServerOptions, keywords: (connection: SMTPConnection) => string[]) {
+    super(options);
+    this.#keywords = keywords;
+  }
+
+  override connect(...[socket, socketOptions]: Parameters<SMTPServer['connect']>): void {
+    const connection = new RelayConnection(this, socket, socketOptions, this.#keywords);
+    this.connections.add(connection);
+    connection.on('error', (error: Error) => this.emit('error', error));
+    connection.init();
+  }
+}
+
+class RelayConnection extends SMTPConnection {
+  readonly #keywords: (connection: SMTPConnection) => string[];
+  #inEhlo = false;
+
+  constructor(
+    server: ConstructorParameters<typeof SMTPConnection>[0],
+    socket: ConstructorParameters<typeof SMTPConnection>[1],
+    options: ConstructorParameters<typeof SMTPConnection>[2],
+    keywords: (connection: SMTPConnection) => string[],
+  ) {
+    super(server, socket, options);
+    this.#keywords = keywords;
+  }
+
+  override handler_EHLO(command: Buffer, callback: () => void): void {
+    this.#inEhlo = true;
+    super.handler_EHLO(command, callback);
+    this.#inEhlo = false;
+  }
+
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const lines = this.#inEhlo && code === 250 && Array.isArray(data) ? [...data, ...this.#keywords(this)] : data;
+    // Our replies carry their own code of RFC 3463, more exact than smtp-server's default.
+    const own = typeof lines === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(lines);
+    super.send(code, lines, own ? false : context);
+  }
+}
+
+function clientOf(session: SMTPServerSession): Client {
+  const user = typeof session.user === 'string' ? session.user : undefined;
+  return {
+    address: session.remoteAddress,
+    name: session.hostNameAppearsAs || session.remoteAddress,
+    secure: session.secure === true,
+    ...(user === undefined ? {} : { user }),
+  };
+}
+
+function mailParameters(address: SMTPServerAddress, session: SMTPServerSession): MailParameters {
+  const args = (address.args || {}) as Record<string, string | true>;
+  const text = (key: string) => (typeof args[key] === 'string' ? (args[key] as string) : undefined);
+  const priority = Number(text('MT-PRIORITY') ?? Number.NaN);
+  const ret = text('RET')?.toUpperCase();
+  const envelopeId = text('ENVID');
+  const transaction = text('TRANSID');
+  return {
+    reversePath: asciiDomain(address.address),
+    size: Number(text('SIZE') ?? 0),
+    eightBit: text('BODY')?.toUpperCase() === '8BITMIME',
+    smtputf8: args.SMTPUTF8 === true || session.envelope.smtpUtf8 === true,
+    ...(ret === 'FULL' || ret === 'HDRS' ? { ret } : {}),
+    ...(envelopeId === undefined ? {} : { envelopeId: encodeXtext(envelopeId) }),
+    ...(priority >= -9 && priority <= 9 ? { priority: Math.trunc(priority) } : {}),
+    ...(transaction === undefined ? {} : { transaction }),
+  };
+}
+
+function answer(reply: Reply, done: Callback): void {
+  if (reply.code === 250) done();
+  else done(refusal(reply.code, reply.status ? `${reply.status} ${reply.text}` : reply.text));
+}
+
+function refusal(responseCode: number, message: string): Error & { responseCode: number } {
+  return Object.assign(new Error(message), { responseCode });
+}
+
+function asciiDomain(address: string): string {
+  const at = address.lastIndexOf('@');
+  if (at < 0 || address.at(at + 1) === '[') return address;
+  return `${address.slice(0, at)}@${domainToASCII(address.slice(at + 1)) || address.slice(at + 1)}`;
+}
+
+/** RFC 3461 section 4. */
+const encodeXtext = (text: string): string =>
+  text.replace(/[^!-*,-<>-~]/g, (c) => `+${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+
+function encodeOrcpt(text: string): string {
+  const at = text.indexOf(';');
+  return `${text.slice(0, at + 1)}${encodeXtext(text.slice(at + 1))}`;
+}
