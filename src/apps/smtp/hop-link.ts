@@ -123,8 +123,11 @@ export class HopLink {
   #endContact(window: Window, now: WallTime): void {
     const before = this.#contact;
     if (before === undefined) return;
-    if (window.kind === 'contact' && window.contact.begin === before.begin && window.contact.peer === before.peer)
+    // The plan may be told anew, or the clock be steered: a contact that overlaps the one begun is the same.
+    if (window.kind === 'contact' && window.contact.peer === before.peer && window.contact.begin < before.end) {
+      this.#contact = window.contact;
       return;
+    }
     this.#contact = undefined;
     this.#session?.abort('the contact ended');
     this.#failures = 0;
