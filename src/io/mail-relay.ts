@@ -38,6 +38,7 @@ export interface MailRelayOptions {
   readonly scheduledRetry?: RetrySettings;
   readonly tls?: SmtpListenerOptions['tls'];
   authenticate?: SmtpListenerOptions['authenticate'];
+  readonly joinPartials?: boolean;
   readonly slowSeconds?: number;
   readonly maxClients?: number;
   now(): WallTime;
@@ -87,6 +88,7 @@ export class MailRelay {
         name: options.name,
         limits: { ...DEFAULT_LIMITS, ...options.limits },
         ...DEFAULT_RETRY,
+        joinPartials: options.joinPartials ?? false,
         ...(options.scheduledRetry === undefined ? {} : { scheduledRetry: options.scheduledRetry }),
       },
       {

@@ -7,6 +7,7 @@ import { cameraSettings } from '../apps/camera/settings.ts';
 import { ftpSettings } from '../apps/ftp/settings.ts';
 import { ntpSettings } from '../apps/ntp/config.ts';
 import { telemetrySettings } from '../apps/telemetry/config.ts';
+import { mailSettings } from '../apps/smtp/settings.ts';
 
 /** A service whose own settings are not written yet; what is given reaches it as it is. */
 const open = (description: string) => z.looseObject({}).meta({ description });
@@ -17,6 +18,8 @@ export const SERVICE_SETTINGS = {
   ntp: ntpSettings.meta({ description: 'NTP: a client that steers the clock, a server, or both.' }),
   smtp: open('The store-and-forward mail relay.'),
   telemetry: telemetrySettings.meta({ description: 'Telemetry in UDP: the downlink or the recorder.' }),
+  smtp: mailSettings.meta({ description: 'The store-and-forward mail relay.' }),
+  telemetry: open('Telemetry in UDP: the source or the recorder.'),
   command: open('The command receiver or sender.'),
   mobileIp: open('Mobile IP: home agent, foreign agent or mobile node.'),
 } as const;

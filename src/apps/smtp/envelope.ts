@@ -64,6 +64,8 @@ export interface Envelope {
   readonly subject?: string;
   readonly messageId?: string;
   readonly held: boolean;
+  /** A part of a larger message (message/partial) that is joined here before it goes on. */
+  readonly joinHere?: true;
   readonly hops: Readonly<Record<string, HopProgress>>;
 }
 

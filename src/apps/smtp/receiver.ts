@@ -9,6 +9,7 @@
 import type { WallTime } from '../../core/index.ts';
 import type { Envelope, Recipient } from './envelope.ts';
 import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
+import { partialInfo } from './partial.ts';
 import type { Client, Limits, Policy } from './policy.ts';
 import type { MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
 import { ownReply, type Reply } from './reply.ts';
@@ -36,6 +37,7 @@ export interface ReceiverPorts {
   readonly limits: Limits;
   /** This relay's name in `Received` fields. */
   readonly name: string;
+  readonly joinPartials: boolean;
   now(): WallTime;
   newId(): string;
   /** The message is durable; what becomes of it is the queue's business. */
@@ -353,6 +355,11 @@ export class Transaction {
     const subject = fieldOf(header, 'subject')?.slice(0, 200);
     const messageId = fieldOf(header, 'message-id')?.slice(0, 200);
     const ret = parameters.ret;
+    const joinHere =
+      this.#ports.joinPartials &&
+      client.address !== '' &&
+      this.#ports.policy.mayRelay(client) &&
+      partialInfo(header) !== undefined;
     return {
       id: this.id,
       ...(this.key === undefined ? {} : { transaction: this.key }),
@@ -370,6 +377,7 @@ export class Transaction {
       ...(subject === undefined ? {} : { subject }),
       ...(messageId === undefined ? {} : { messageId }),
       held: false,
+      ...(joinHere ? { joinHere } : {}),
       hops: {},
     };
   }

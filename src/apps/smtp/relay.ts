@@ -29,6 +29,8 @@ export interface RelaySettings {
   readonly unscheduledRetry: RetrySettings;
   /** How long a finished message is remembered, so that its transaction is not accepted again. */
   readonly rememberSeconds: number;
+  /** Take parts of messages (message/partial) from those who may relay as mail of our own, to be joined. */
+  readonly joinPartials: boolean;
 }
 
 export const DEFAULT_RETRY = {
@@ -36,6 +38,7 @@ export const DEFAULT_RETRY = {
   // With the pauses of hop-link.ts: five days, and four hours.
   unscheduledRetry: { expiryRounds: 124, delayNoticeRounds: 7 },
   rememberSeconds: 30 * 86400,
+  joinPartials: false,
 } as const;
 
 export interface RelayPorts {
@@ -86,6 +89,7 @@ export class Relay {
       policy: ports.policy,
       limits: settings.limits,
       name: settings.name,
+      joinPartials: settings.joinPartials,
       now: ports.now,
       newId: ports.newId,
       accepted: (envelope) => this.#accepted(envelope),
@@ -129,6 +133,7 @@ export class Relay {
 
   /** The routes may have changed since the message was queued. */
   #reroute(envelope: Envelope): Envelope {
+    if (envelope.joinHere) return envelope;
     let changed = false;
     const recipients = envelope.recipients.map((r) => {
       const mailbox = r.state === 'queued' ? parseMailbox(r.address) : undefined;

@@ -10,6 +10,7 @@ export interface ServiceEntry {
 
 export const SERVICES: Readonly<Partial<Record<ServiceName, ServiceEntry>>> = {
   ftp: { load: async () => (await import('./ftp.ts')).startFtp },
+  smtp: { load: async () => (await import('./mail.ts')).startMail },
   camera: { load: async () => (await import('./camera.ts')).startCamera },
   ntp: { load: async () => (await import('./ntp.ts')).startNtp },
   telemetry: { load: async () => (await import('./telemetry.ts')).startTelemetry },

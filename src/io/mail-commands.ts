@@ -1,0 +1,228 @@
+/**
+ * The mailbox for command loads: checks the signature of the decoded attachment, stores the load and its receipt, answers by mail.
+ * `loads/ID.json` is the receipt and the order to run (`runAt`, null for at once), `loads/ID.load` the octets; the onboard command
+ * processor takes them from there. Order of writing: load, receipt, counters, answer; a crash between repeats what is harmless.
+ *
+ * The answer is a multipart/report with message/disposition-notification (RFC 3798) and the SHA-256 of what was stored.
+ */
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import PostalMime from 'postal-mime';
+import {
+  type CommandOrders,
+  checkCommandLoad,
+  fieldOf,
+  formatIso,
+  formatMailDate,
+  type LocalResult,
+  type Relay,
+} from '../apps/smtp/index.ts';
+import type { WallTime } from '../core/index.ts';
+import { headerOf } from './mail-partials.ts';
+import type { LocalDelivery } from './mail-relay.ts';
+import { writeWholeFile } from './whole-file.ts';
+
+export interface CommandMailboxOptions {
+  readonly mailbox: string;
+  readonly address: string;
+  readonly folder: string;
+  readonly keys: readonly { readonly id: string; readonly secret: string; readonly senders?: string[] | undefined }[];
+  readonly windowSeconds: number;
+  readonly operator?: string | undefined;
+  readonly largestOctets: number;
+  readonly name: string;
+  readonly relay: Relay;
+  now(): WallTime;
+  log(line: string): void;
+}
+
+export class CommandMailbox {
+  readonly #options: CommandMailboxOptions;
+  #counters: Record<string, number> = {};
+  #accepted = 0;
+  #refused = 0;
+
+  constructor(options: CommandMailboxOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    await mkdir(join(this.#options.folder, 'loads'), { recursive: true, mode: 0o700 });
+    const text = await readFile(join(this.#options.folder, 'counters.json'), 'utf8').catch(() => '{}');
+    this.#counters = JSON.parse(text) as Record<string, number>;
+  }
+
+  status(): Record<string, unknown> {
+    return { commandLoads: this.#accepted, commandLoadsRefused: this.#refused };
+  }
+
+  readonly deliver = async (delivery: LocalDelivery): Promise<LocalResult | undefined> => {
+    const { mailbox, largestOctets, log } = this.#options;
+    if (delivery.mailbox.toLowerCase() !== mailbox.toLowerCase()) return undefined;
+    const { envelope, octets, read } = delivery;
+    if (octets > largestOctets * 1.5)
+      return { ok: false, temporary: false, status: '5.2.3', diagnostic: `over ${largestOctets} octets` };
+    const receipt = join(this.#options.folder, 'loads', `${envelope.id}.json`);
+    const known = await readFile(receipt, 'utf8').catch(() => undefined);
+    if (known !== undefined) return this.#answer(delivery, JSON.parse(known));
+    const { header } = await headerOf(read);
+    const message = await PostalMime.parse(await read(0, octets), { maxNestingDepth: 8 });
+    const [attachment] = message.attachments;
+    const content =
+      attachment === undefined
+        ? Buffer.from(message.text ?? '')
+        : Buffer.from(attachment.content as ArrayBuffer | Uint8Array as Uint8Array);
+    const fileName = attachment?.filename ?? 'load';
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    const result = checkCommandLoad({
+      header,
+      reversePath: envelope.reversePath,
+      fileName,
+      sha256,
+      now: this.#options.now(),
+      windowSeconds: this.#options.windowSeconds,
+      key: (id) => this.#key(id),
+      verify: (id, text, signature) => verify(this.#options.keys.find((k) => k.id === id)!.secret, text, signature),
+      highest: (id) => this.#counters[id] ?? -1,
+    });
+    if (!result.ok) {
+      this.#refused++;
+      log(`event=command-refused id=${envelope.id} from=<${envelope.reversePath}> reason=${result.reason}`);
+      const record: Receipt = { accepted: false, reason: result.reason, sha256, fileName, octets: content.length };
+      await writeWholeFile(receipt, `${JSON.stringify(record)}\n`);
+      return this.#answer(delivery, record);
+    }
+    const { orders } = result;
+    await writeWholeFile(join(this.#options.folder, 'loads', `${envelope.id}.load`), content);
+    const record = acceptedReceipt(orders, content.length);
+    await writeWholeFile(receipt, `${JSON.stringify(record)}\n`);
+    this.#counters[orders.key] = orders.counter;
+    await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
+    this.#accepted++;
+    log(
+      `event=command-load id=${envelope.id} key=${orders.key} octets=${content.length} sha256=${sha256} run=${record.runAt ?? 'now'}`,
+    );
+    return this.#answer(delivery, record, fieldOf(header, 'message-id'));
+  };
+
+  #key(id: string): { id: string; senders: readonly string[] | undefined } | undefined {
+    const key = this.#options.keys.find((k) => k.id === id);
+    return key && { id: key.id, senders: key.senders };
+  }
+
+  async #answer(
+    delivery: LocalDelivery,
+    receipt: Receipt,
+    messageId = delivery.envelope.messageId,
+  ): Promise<LocalResult> {
+    const { envelope } = delivery;
+    // A crash may have come between receipt and counters.
+    if (receipt.accepted && receipt.key !== undefined && (this.#counters[receipt.key] ?? -1) < receipt.counter!) {
+      this.#counters[receipt.key] = receipt.counter!;
+      await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
+    }
+    const { operator, relay, address } = this.#options;
+    const readers = new Set<string>();
+    if (envelope.reversePath !== '') readers.add(envelope.reversePath);
+    if (!receipt.accepted && operator !== undefined) readers.add(operator);
+    const done: LocalResult = {
+      ok: true,
+      temporary: false,
+      status: '2.0.0',
+      diagnostic: receipt.accepted ? 'command load stored' : `command load refused: ${receipt.reason}`,
+    };
+    if (readers.size === 0) return done;
+    const text = this.#compose([...readers], receipt, envelope.id, messageId);
+    const reply = await relay.submit({
+      key: `${envelope.id}-receipt@${address.replace(/.*@/, '')}`,
+      reversePath: '',
+      recipients: [...readers],
+      priority: Math.max(4, envelope.priority),
+      octets: [Buffer.from(text)],
+    });
+    if (reply.code >= 300) return { ok: false, temporary: true, status: '4.3.0', diagnostic: reply.text };
+    return done;
+  }
+
+  #compose(readers: readonly string[], receipt: Receipt, id: string, messageId: string | undefined): string {
+    const { address, name, now } = this.#options;
+    const boundary = `=_${id}_receipt`;
+    const subject = receipt.accepted
+      ? `Command load stored: ${clean(receipt.fileName)}`
+      : `Command load refused: ${receipt.reason}`;
+    const human = receipt.accepted
+      ? [
+          `The command load ${clean(receipt.fileName)} is stored.`,
+          '',
+          `Octets:  ${receipt.octets}`,
+          `SHA-256: ${receipt.sha256}`,
+          `Runs:    ${receipt.runAt ?? 'at once'}`,
+        ]
+      : [
+          `The command load ${clean(receipt.fileName)} was refused: ${receipt.reason}.`,
+          'Nothing of it was stored or run.',
+        ];
+    return [
+      `From: Command mailbox <${address}>`,
+      `To: ${readers.map((r) => `<${r}>`).join(', ')}`,
+      `Subject: ${subject}`,
+      `Date: ${formatMailDate(now())}`,
+      `Message-ID: <${id}-receipt@${name}>`,
+      ...(messageId === undefined ? [] : [`In-Reply-To: ${clean(messageId)}`]),
+      'Auto-Submitted: auto-replied',
+      'MIME-Version: 1.0',
+      `Content-Type: multipart/report; report-type=disposition-notification;\r\n\tboundary="${boundary}"`,
+      '',
+      `--${boundary}`,
+      'Content-Type: text/plain; charset=us-ascii',
+      '',
+      ...human,
+      '',
+      `--${boundary}`,
+      'Content-Type: message/disposition-notification',
+      '',
+      `Reporting-UA: ${name}; omni`,
+      `Final-Recipient: rfc822; ${address}`,
+      ...(messageId === undefined ? [] : [`Original-Message-ID: ${clean(messageId)}`]),
+      `Disposition: automatic-action/MDN-sent-automatically; ${receipt.accepted ? 'processed' : 'processed/error'}`,
+      ...(receipt.accepted ? [] : [`Error: ${receipt.reason}`]),
+      `X-Omni-SHA-256: ${receipt.sha256}`,
+      '',
+      `--${boundary}--`,
+      '',
+    ].join('\r\n');
+  }
+}
+
+interface Receipt {
+  readonly accepted: boolean;
+  readonly reason?: string;
+  readonly key?: string;
+  readonly counter?: number;
+  readonly sha256: string;
+  readonly fileName: string;
+  readonly octets: number;
+  readonly signed?: string;
+  /** Null: at once. */
+  readonly runAt?: string | null;
+}
+
+function acceptedReceipt(orders: CommandOrders, octets: number): Receipt {
+  const { key, counter, sha256, fileName, signed, runAt } = orders;
+  const times = { signed: formatIso(signed), runAt: runAt === undefined ? null : formatIso(runAt) };
+  return { accepted: true, key, counter, sha256, fileName, octets, ...times };
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+const clean = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\uffff]+/g, '?').slice(0, 200);
+
+export function signOrders(secret: string, text: string): string {
+  return createHmac('sha256', secret).update(text).digest('hex');
+}
+
+function verify(secret: string, text: string, signature: string): boolean {
+  const expected = Buffer.from(signOrders(secret, text), 'hex');
+  const given = Buffer.from(signature, 'hex');
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}

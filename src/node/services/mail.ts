@@ -1,0 +1,87 @@
+/** A node's mail relay: its queue and Maildirs in the state directory, its contacts those of the node's links. */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { DEFAULT_RETRY, mailSettings, type Route } from '../../apps/smtp/index.ts';
+import { OmniError } from '../../core/index.ts';
+import { passwordMatches } from '../../io/ftp-accounts.ts';
+import { startMailApplications } from '../../io/mail-applications.ts';
+import { MailRelay } from '../../io/mail-relay.ts';
+import type { Service, ServiceContext, StartService } from '../service.ts';
+
+export const startMail: StartService = async (context: ServiceContext): Promise<Service> => {
+  const settings = mailSettings.parse(context.settings ?? {});
+  const { clock, contacts, stateDirectory } = context;
+  const log = (line: string) => context.log(`smtp ${line}`);
+  const domains = settings.domains ?? [context.node];
+  const name = settings.name ?? context.node;
+  const routes = settings.routes.map((route): Route => {
+    const { domain, host, port, tls, certificateAuthorityFile: file } = route;
+    const ca = file === undefined ? {} : { certificateAuthorities: read(file) };
+    return { domain: domain.toLowerCase(), host, port, tls, peers: route.scheduled ? route.peers : undefined, ...ca };
+  });
+  const users = new Map(settings.users.map((user) => [user.name, user.password]));
+  const queue = join(stateDirectory, 'queue');
+  await mkdir(queue, { recursive: true });
+  const mail = await MailRelay.start({
+    name,
+    // One socket for both address families.
+    listen: [{ host: '::', port: settings.port }],
+    queue,
+    maildir: resolve(stateDirectory, settings.maildir ?? 'mail'),
+    policy: {
+      domains,
+      relayFor: settings.relayFor,
+      routes,
+      ...(settings.mailboxes === undefined ? {} : { mailboxes: settings.mailboxes.map((m) => m.toLowerCase()) }),
+    },
+    contacts,
+    joinPartials: settings.joinPartials,
+    scheduledRetry: {
+      ...DEFAULT_RETRY.scheduledRetry,
+      expiryRounds: settings.expiryContacts,
+      delayNoticeRounds: settings.delayNoticeContacts,
+    },
+    now: () => clock.now(),
+    log,
+    ...(settings.messageOctets === undefined ? {} : { limits: { messageOctets: settings.messageOctets } }),
+    ...(settings.tls === undefined
+      ? {}
+      : { tls: { cert: read(settings.tls.certificateFile), key: read(settings.tls.keyFile) } }),
+    ...(users.size === 0
+      ? {}
+      : {
+          authenticate: async (user: string, password: string) => {
+            const stored = users.get(user);
+            return stored !== undefined && passwordMatches(Buffer.from(password).toString('latin1'), stored);
+          },
+        }),
+  });
+  const applications = await startMailApplications(mail, {
+    settings,
+    domains,
+    name,
+    stateDirectory,
+    contacts,
+    now: () => clock.now(),
+    log,
+  });
+  const service: Service & { handleRequest(method: string, params: unknown): unknown } = {
+    name: 'smtp',
+    status: () => ({ ...mail.status(), ...applications.status() }),
+    close: async () => {
+      await applications.close();
+      await mail.close();
+    },
+    handleRequest: (method, params) => mail.handleRequest(method, params),
+  };
+  return service;
+};
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new OmniError('OMNI_READ', `reading ${file} for the mail relay: ${(cause as Error).message}`, { cause });
+  }
+}
