@@ -27,6 +27,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
   tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
+  load: { summary: 'sign a command load and mail it to the spacecraft', load: () => import('./verbs/load.ts') },
   mailq: { summary: 'show and change what waits in the mail queues', load: () => import('./verbs/mailq.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };

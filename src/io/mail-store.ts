@@ -137,11 +137,18 @@ export class DiskMailStore implements MailStore {
     } finally {
       await handle.close();
     }
-    this.#step('commit-rename');
-    await rename(from, this.#path('messages', id));
-    this.#step('commit-sync-messages');
-    await this.#syncFolder('messages');
-    await this.#writeWhole('envelopes', id, encodeEnvelope(envelope), 'commit');
+    try {
+      this.#step('commit-rename');
+      await rename(from, this.#path('messages', id));
+      this.#step('commit-sync-messages');
+      await this.#syncFolder('messages');
+      await this.#writeWhole('envelopes', id, encodeEnvelope(envelope), 'commit');
+    } catch (error) {
+      // The client is told that it failed and will send again: nothing of this try may come alive at the next start.
+      await this.#remove('envelopes', id);
+      await this.#remove('messages', id);
+      throw error;
+    }
     // Accepted. What is left of the reception goes; a crash here leaves it to `load`.
     this.#step('commit-note');
     await this.#remove('incoming', `${id}.note`);

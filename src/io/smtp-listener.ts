@@ -272,7 +272,12 @@ class RelayConnection extends SMTPConnection {
   }
 
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const lines = this.#inEhlo && code === 250 && Array.isArray(data) ? [...data, ...this.#keywords(this)] : data;
+    let lines = data;
+    if (this.#inEhlo && code === 250 && Array.isArray(data)) {
+      // No password is asked for in the clear.
+      const offers = this.session.secure ? data : data.filter((line) => !line.startsWith('AUTH '));
+      lines = [...offers, ...this.#keywords(this)];
+    }
     // Our replies carry their own code of RFC 3463, more exact than smtp-server's default.
     const own = typeof lines === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(lines);
     super.send(code, lines, own ? false : context);
@@ -298,7 +303,7 @@ function mailParameters(address: SMTPServerAddress, session: SMTPServerSession):
   const transaction = text('TRANSID');
   return {
     reversePath: asciiDomain(address.address),
-    size: Number(text('SIZE') ?? 0),
+    ...(text('SIZE') === undefined ? {} : { size: Number(text('SIZE')) }),
     eightBit: text('BODY')?.toUpperCase() === '8BITMIME',
     smtputf8: args.SMTPUTF8 === true || session.envelope.smtpUtf8 === true,
     ...(ret === 'FULL' || ret === 'HDRS' ? { ret } : {}),

@@ -111,7 +111,7 @@ export function parseHeader(octets: Uint8Array): HeaderSection {
     if (line === '') break;
     const last = fields.at(-1);
     if (/^[ \t]/.test(line)) {
-      if (last !== undefined) last.value += ` ${line.trim()}`;
+      if (last !== undefined) last.value = `${last.value} ${line.trim()}`.trim();
       continue;
     }
     const match = /^([!-9;-~]+)[ \t]*:(.*)$/.exec(line);

@@ -7,7 +7,7 @@
  * A transaction whose earlier connection still looks alive is taken over: after a loss of signal its socket is a ghost.
  */
 import type { WallTime } from '../../core/index.ts';
-import type { Envelope, Recipient } from './envelope.ts';
+import { type Envelope, LOCAL_HOP, type Recipient } from './envelope.ts';
 import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
 import { partialInfo } from './partial.ts';
 import type { Client, Limits, Policy } from './policy.ts';
@@ -364,7 +364,7 @@ export class Transaction {
       id: this.id,
       ...(this.key === undefined ? {} : { transaction: this.key }),
       reversePath: parameters.reversePath,
-      recipients: [...this.#recipients.values()],
+      recipients: joinHere ? this.recipients.map((r) => ({ ...r, hop: LOCAL_HOP })) : this.recipients,
       octets: this.#scanner.octets,
       trace: this.#trace(now),
       priority,

@@ -12,7 +12,7 @@ import type { Service, ServiceContext, StartService } from '../service.ts';
 export const startMail: StartService = async (context: ServiceContext): Promise<Service> => {
   const settings = mailSettings.parse(context.settings ?? {});
   const { clock, contacts, stateDirectory } = context;
-  const log = (line: string) => context.log(`smtp ${line}`);
+  const { log } = context;
   const domains = settings.domains ?? [context.node];
   const name = settings.name ?? context.node;
   const routes = settings.routes.map((route): Route => {

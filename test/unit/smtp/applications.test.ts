@@ -1,0 +1,217 @@
+/** Command loads, the outbox, joined parts, notices and full disks, each over a real folder. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createTransport } from 'nodemailer';
+import PostalMime from 'postal-mime';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type CommandOrders, canonicalOrders, mailSettings, orderFields } from '../../../src/apps/smtp/index.ts';
+import type { WallTime } from '../../../src/core/index.ts';
+import { startMailApplications } from '../../../src/io/mail-applications.ts';
+import { signOrders } from '../../../src/io/mail-commands.ts';
+import type { MailRelayOptions } from '../../../src/io/mail-relay.ts';
+import { type LocalRelay, localRelay } from '../../support/mail/local-relay.ts';
+
+const SECRET = 'a secret of the tests, long enough';
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+const now = () => (BigInt(Date.now()) * 1_000_000n) as WallTime;
+
+async function node(settings: object, options: Partial<MailRelayOptions> = {}): Promise<LocalRelay> {
+  const r = await localRelay(options);
+  const applications = await startMailApplications(r.mail, {
+    settings: mailSettings.parse(settings),
+    domains: ['relay.test'],
+    name: 'relay.test',
+    stateDirectory: r.folder,
+    contacts: { always: true, next: () => [] },
+    now,
+    log: (line) => r.log.push(line),
+  });
+  cleanups.push(async () => {
+    await applications.close();
+    await r.close();
+  });
+  return r;
+}
+
+const transport = (r: LocalRelay) => createTransport({ host: '127.0.0.1', port: r.port, ignoreTLS: true });
+
+function orders(content: Buffer, change: Partial<CommandOrders> = {}): CommandOrders {
+  return {
+    key: 'ops',
+    counter: 1,
+    signed: now(),
+    runAt: undefined,
+    fileName: 'load.bin',
+    sha256: createHash('sha256').update(content).digest('hex'),
+    ...change,
+  };
+}
+const load = (content: Buffer, o: CommandOrders, secret = SECRET) => ({
+  from: 'ops@relay.test',
+  to: 'commands@relay.test',
+  subject: 'load',
+  headers: orderFields(o, signOrders(secret, canonicalOrders(o))),
+  text: 'see attachment',
+  attachments: [{ filename: 'load.bin', content }],
+});
+
+describe('command loads', () => {
+  const commands = { keys: [{ id: 'ops', secret: SECRET, senders: ['ops@relay.test'] }], operator: 'chief@relay.test' };
+
+  it('are stored octet for octet when the signature is good, and receipted with their SHA-256', async () => {
+    const r = await node({ commands });
+    const content = randomBytes(20_000);
+    const o = orders(content);
+    await transport(r).sendMail(load(content, o));
+    await r.until(() => r.mailbox('ops').length === 1);
+    const folder = join(r.folder, 'commands', 'loads');
+    const stored = readdirSync(folder).find((name) => name.endsWith('.load'))!;
+    expect(readFileSync(join(folder, stored)).equals(content)).toBe(true);
+    const receipt = r.mailbox('ops')[0]!;
+    expect(receipt).toContain(o.sha256);
+    expect(receipt).toContain('Disposition: automatic-action/MDN-sent-automatically; processed');
+    expect(r.mailbox('chief')).toEqual([]);
+  });
+
+  it('are refused, logged and told to the operator when wrong, stale, replayed or not allowed', async () => {
+    const r = await node({ commands });
+    const content = Buffer.from('SAFE MODE');
+    const mailer = transport(r);
+    const good = orders(content, { counter: 10 });
+    await mailer.sendMail(load(content, good));
+    await r.until(() => r.mailbox('ops').length === 1);
+    const cases: [string, object][] = [
+      ['replayed', load(content, good)],
+      ['wrong-signature', load(content, orders(content, { counter: 11 }), 'not the secret of this key')],
+      [
+        'wrong-signature',
+        {
+          ...load(content, orders(content, { counter: 12 })),
+          attachments: [{ filename: 'load.bin', content: 'OTHER' }],
+        },
+      ],
+      [
+        'outside-time-window',
+        load(content, orders(content, { counter: 13, signed: 1_000_000_000_000_000_000n as WallTime })),
+      ],
+      ['sender-not-allowed', { ...load(content, orders(content, { counter: 14 })), from: 'eve@relay.test' }],
+      ['unknown-key', load(content, orders(content, { counter: 15, key: 'other' }))],
+      ['not-signed', { from: 'ops@relay.test', to: 'commands@relay.test', text: 'do it' }],
+    ];
+    for (const [i, [reason, message]] of cases.entries()) {
+      await mailer.sendMail(message);
+      await r.until(() => r.mailbox('chief').length === i + 1);
+      expect(r.log.filter((line) => line.includes('command-refused')).at(-1)).toContain(`reason=${reason}`);
+    }
+    const loads = readdirSync(join(r.folder, 'commands', 'loads')).filter((name) => name.endsWith('.load'));
+    expect(loads).toHaveLength(1);
+  });
+});
+
+describe('the outbox', () => {
+  it('mails a file that appears, in parts when it is long, and the parts arrive as one mail with one file', async () => {
+    const outbox = { rules: [{ match: '*.dat', to: ['pi@relay.test'], priority: 2 }], partOctets: 20_000 };
+    const r = await node({ outbox });
+    const folder = join(r.folder, 'outbox');
+    const content = randomBytes(50_000);
+    writeFileSync(join(folder, 'image 1.dat'), content);
+    writeFileSync(join(folder, 'half.dat.part'), 'not yet');
+    writeFileSync(join(folder, 'other.txt'), 'no rule');
+    await r.until(() => r.mailbox('pi').length === 1);
+    const message = await PostalMime.parse(r.mailbox('pi')[0]!);
+    expect(message.attachments.map((a) => a.filename)).toEqual(['image 1.dat']);
+    expect(Buffer.from(message.attachments[0]!.content as ArrayBuffer).equals(content)).toBe(true);
+    expect(message.subject).toBe('image 1.dat');
+    await r.until(() => r.log.some((line) => line.includes('outbox-sent')));
+    expect(r.log.find((line) => line.includes('outbox-sent'))).toMatch(/parts=4/);
+    expect(readdirSync(join(folder, '.sent'))).toEqual(['image 1.dat']);
+    expect(readdirSync(folder).sort()).toEqual(['.sent', 'half.dat.part', 'other.txt']);
+    await r.until(() => r.log.some((line) => line.includes('outbox-no-rule')));
+  });
+});
+
+describe('notices (RFC 3461, 3464)', () => {
+  it('tell the sender of a failure, and never the null reverse-path', async () => {
+    const far = await localRelay({
+      name: 'far.test',
+      policy: { domains: ['far.test'], mailboxes: ['here'], relayFor: [], routes: [] },
+    });
+    cleanups.push(() => far.close());
+    const r = await node(
+      {},
+      {
+        policy: {
+          domains: ['relay.test'],
+          relayFor: ['127.0.0.0/8'],
+          routes: [{ domain: 'far.test', host: '127.0.0.1', port: far.port, peers: undefined, tls: 'never' }],
+        },
+      },
+    );
+    const mailer = transport(r);
+    await mailer.sendMail({
+      envelope: { from: 'a@relay.test', to: ['nobody@far.test', 'here@far.test'] },
+      from: 'a@relay.test',
+      to: 'nobody@far.test',
+      subject: 'to nobody',
+      text: 'x',
+      dsn: { id: 'env 1', return: 'headers', notify: ['failure'], recipient: 'nobody@far.test' },
+    });
+    await r.until(() => r.mailbox('a').length === 1);
+    const notice = r.mailbox('a')[0]!;
+    expect(notice).toContain('Return-Path: <>');
+    expect(notice).toContain('Content-Type: multipart/report; report-type=delivery-status;');
+    expect(notice).toMatch(/Original-Envelope-Id: env 1\n/);
+    expect(notice).toMatch(
+      /Final-Recipient: rfc822; nobody@far\.test\nAction: failed\nStatus: 5\.1\.1\nRemote-MTA: dns; far\.test\nDiagnostic-Code: smtp; 550 5\.1\.1 /,
+    );
+    expect(notice).toContain('Subject: to nobody');
+    expect(notice).not.toContain('here@far.test');
+    await far.until(() => far.mailbox('here').length === 1);
+    const before = r.mail.relay.counters.accepted;
+    await mailer.sendMail({ envelope: { from: '', to: ['nobody@far.test'] }, from: 'x@y', to: 'z@w', text: 'bounce' });
+    await r.until(() => r.mail.relay.queue.size === 0 && r.mail.relay.counters.accepted > before);
+    expect(r.mail.relay.counters).toMatchObject({ accepted: before + 1, notices: 1 });
+  });
+});
+
+describe('a disk that fills', () => {
+  for (const at of [
+    'spool',
+    'commit-sync',
+    'commit-rename',
+    'commit-sync-messages',
+    'commit-write',
+    'commit-sync-file',
+    'commit-name',
+    'commit-sync-folder',
+  ])
+    it(`at ${at}: 452, nothing is left of the message, and the next one passes`, async () => {
+      let full = true;
+      const r = await node(
+        {},
+        {
+          step: (name) => {
+            if (full && name === at) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+          },
+        },
+      );
+      const mail = { from: 'a@relay.test', to: 'box@relay.test', text: 'x' };
+      await expect(transport(r).sendMail(mail)).rejects.toMatchObject({ responseCode: 452 });
+      const left = ['incoming', 'messages', 'envelopes'].flatMap((n) => readdirSync(join(r.folder, 'queue', n)));
+      expect(left).toEqual([]);
+      full = false;
+      await transport(r).sendMail(mail);
+      await r.until(() => r.mailbox('box').length === 1);
+    });
+});
+
+it('a queue folder that cannot be made is one clear sentence', async () => {
+  const r = await node({});
+  writeFileSync(join(r.folder, 'file'), '');
+  mkdirSync(join(r.folder, 'x'), { recursive: true });
+  await expect(localRelay({ queue: join(r.folder, 'file', 'queue') })).rejects.toThrow(/making the mail queue/);
+});
