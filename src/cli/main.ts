@@ -25,9 +25,12 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
   fetch: { summary: 'fetch a file by FTP, across passes', load: () => import('./verbs/fetch.ts') },
   put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },
-  serve: { summary: 'run one service alone: omni serve ftp, omni serve ntp', load: () => import('./verbs/serve.ts') },
+  serve: { summary: 'run one service alone: omni serve ftp, ntp, smtp', load: () => import('./verbs/serve.ts') },
   tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
-  load: { summary: 'sign a command load and mail it to the spacecraft', load: () => import('./verbs/load.ts') },
+  'command-load': {
+    summary: 'sign a command load and mail it to the spacecraft',
+    load: () => import('./verbs/command-load.ts'),
+  },
   mailq: { summary: 'show and change what waits in the mail queues', load: () => import('./verbs/mailq.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };

@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { cameraSettings } from '../apps/camera/settings.ts';
 import { ftpSettings } from '../apps/ftp/settings.ts';
 import { ntpSettings } from '../apps/ntp/config.ts';
-import { telemetrySettings } from '../apps/telemetry/config.ts';
 import { mailSettings } from '../apps/smtp/settings.ts';
+import { telemetrySettings } from '../apps/telemetry/config.ts';
 
 /** A service whose own settings are not written yet; what is given reaches it as it is. */
 const open = (description: string) => z.looseObject({}).meta({ description });
@@ -16,10 +16,8 @@ export const SERVICE_SETTINGS = {
   ftp: ftpSettings.meta({ description: 'The FTP server.' }),
   camera: cameraSettings.meta({ description: "The onboard camera: photographs in the FTP server's folder." }),
   ntp: ntpSettings.meta({ description: 'NTP: a client that steers the clock, a server, or both.' }),
-  smtp: open('The store-and-forward mail relay.'),
   telemetry: telemetrySettings.meta({ description: 'Telemetry in UDP: the downlink or the recorder.' }),
   smtp: mailSettings.meta({ description: 'The store-and-forward mail relay.' }),
-  telemetry: open('Telemetry in UDP: the source or the recorder.'),
   command: open('The command receiver or sender.'),
   mobileIp: open('Mobile IP: home agent, foreign agent or mobile node.'),
 } as const;

@@ -1,4 +1,4 @@
-/** `omni load`: signs a command load and mails it to the spacecraft. The other end is the mailbox of src/io/mail-commands.ts. */
+/** `omni command-load`: signs a command load and mails it to the spacecraft. The other end is the mailbox of src/io/mail-commands.ts. */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -23,9 +23,9 @@ interface Options {
 }
 
 export function command(): Command {
-  return verb('load', 'Sign a command load and mail it; a receipt with its SHA-256 comes back by mail.', [
-    'omni load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key --smtp surrey:25',
-    'omni load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key \\',
+  return verb('command-load', 'Sign a command load and mail it; a receipt with its SHA-256 comes back by mail.', [
+    'omni command-load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key --smtp surrey:25',
+    'omni command-load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key \\',
     '    --at 2026-11-21T14:00:00Z --write load.eml     # to be sent with any mail program',
   ])
     .argument('<file>', 'the command load')
