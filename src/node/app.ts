@@ -14,7 +14,8 @@ import type { ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
 import type { ServiceName } from '../scenario/service-settings.ts';
 import type { NodeContacts } from '../testbed/apps.ts';
 import { answerParent } from '../testbed/child.ts';
-import { nodeRunDirectory, nodeStateDirectory, type TestbedPaths } from '../testbed/run-directory.ts';
+import { fileLog } from '../testbed/log.ts';
+import { nodeLog, nodeRunDirectory, nodeStateDirectory, type TestbedPaths } from '../testbed/run-directory.ts';
 import { ToldContacts } from './app-contacts.ts';
 import type { Service, StartService } from './service.ts';
 import { SERVICES, type ServiceEntry } from './services/index.ts';
@@ -24,6 +25,7 @@ const UNPRIVILEGED_ID = 65_534;
 
 export async function runApp(paths: TestbedPaths, nodeName: string): Promise<void> {
   const parent = process.ppid;
+  const log = fileLog(nodeLog(paths, nodeName));
   const services: Service[] = [];
   let contacts: ToldContacts | undefined;
   let nodeClock: NodeClock | undefined;
@@ -50,6 +52,9 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
         const stateDirectory = nodeStateDirectory(paths, nodeName);
         const runDirectory = nodeRunDirectory(paths, nodeName);
         const keepsRoot = wanted.some((w) => w.keepsRoot) || !codeIsReadable();
+        // Where a log that grew large goes.
+        closeSync(openSync(`${nodeLog(paths, nodeName)}.1`, 'a', 0o644));
+        if (!keepsRoot) chownSync(`${nodeLog(paths, nodeName)}.1`, UNPRIVILEGED_ID, UNPRIVILEGED_ID);
         for (const directory of [stateDirectory, runDirectory]) {
           mkdirSync(directory, { recursive: true, mode: 0o755 });
           if (!keepsRoot) chownSync(directory, UNPRIVILEGED_ID, UNPRIVILEGED_ID);
@@ -154,8 +159,4 @@ function giveRootUp(): void {
 async function endWithParent(parent: number): Promise<void> {
   (await loadNative()).parentDeathSignal(constants.signals.SIGTERM);
   if (process.ppid !== parent) process.exit(0);
-}
-
-function log(line: string): void {
-  process.stdout.write(`${new Date().toISOString()} ${line}\n`);
 }

@@ -20,6 +20,7 @@ import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';
 import { answerParent } from './child.ts';
 import { serveControl } from './control.ts';
 import { parseLinkChanges } from './link-change.ts';
+import { fileLog } from './log.ts';
 import type { LinkContacts } from './route-changes.ts';
 import type { RouteWorkerData } from './route-worker.ts';
 import { NETNS_DIRECTORY, type TestbedPaths } from './run-directory.ts';
@@ -45,6 +46,7 @@ export class Daemon {
   readonly #paths: TestbedPaths;
   readonly #scenario: ResolvedScenario;
   readonly #native: Native;
+  readonly #log: (line: string) => void;
   readonly #tuns = new Map<string, { fd: number; name: string }>();
   readonly #recorder: Recorder;
   #dataPlane: DataPlane | undefined;
@@ -63,6 +65,7 @@ export class Daemon {
     this.#paths = paths;
     this.#scenario = scenario;
     this.#native = native;
+    this.#log = fileLog(paths.daemonLog);
     this.#recorder = createRecorder(scenario);
     process.on('SIGTERM', () => void this.#stop('SIGTERM'));
     process.on('SIGINT', () => void this.#stop('SIGINT'));
@@ -104,7 +107,7 @@ export class Daemon {
       sources: lineSources(this.#scenario),
       tap: this.#recorder,
       holdDirectory: this.#holdDirectory(),
-      log,
+      log: this.#log,
     });
     this.#realtime = process.env.OMNI_REALTIME !== '0' && this.#native.setRealtimePriority(REALTIME_PRIORITY);
     this.#native.lockMemory();
@@ -116,7 +119,7 @@ export class Daemon {
       .map((node) => {
         const app = new AppProcess(node, this.#paths);
         app.onEnd((reason) => {
-          if (!this.#stopping) log(`event=app-ended node=${node.name} reason=${JSON.stringify(reason)}`);
+          if (!this.#stopping) this.#log(`event=app-ended node=${node.name} reason=${JSON.stringify(reason)}`);
         });
         return app;
       });
@@ -131,7 +134,7 @@ export class Daemon {
       for (const app of this.#apps) app.tellContacts(this.#contactsOf(app.node.name));
       routes?.postMessage(this.#linkContacts());
     }, CONTACTS_INTERVAL_MILLISECONDS).unref();
-    log(
+    this.#log(
       `event=started pid=${process.pid} realtime=${this.#realtime} tuns=${this.#tuns.size} apps=${this.#apps.length}`,
     );
     return services;
@@ -143,8 +146,8 @@ export class Daemon {
     if (contacts.every(({ directions }) => directions.every((list) => list === undefined))) return undefined;
     const workerData: RouteWorkerData = { scenario: this.#scenario, origin: this.#dataPlane!.origin, contacts };
     const worker = new Worker(new URL('./route-worker.js', import.meta.url), { workerData });
-    worker.on('message', log);
-    worker.on('error', (error) => log(`event=routes-stopped error=${JSON.stringify(error.message)}`));
+    worker.on('message', this.#log);
+    worker.on('error', (error) => this.#log(`event=routes-stopped error=${JSON.stringify(error.message)}`));
     worker.unref();
     return worker;
   }
@@ -248,7 +251,7 @@ export class Daemon {
   async #stop(why: string): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    log(`event=stopping why=${JSON.stringify(why)}`);
+    this.#log(`event=stopping why=${JSON.stringify(why)}`);
     const ended = Promise.all(this.#apps.map((app) => new Promise<void>((resolve) => app.onEnd(() => resolve()))));
     for (const app of this.#apps) app.kill('SIGTERM');
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, APP_GRACE_MILLISECONDS))]);
@@ -271,9 +274,4 @@ function intersection(a: readonly Interval[], b: readonly Interval[]): Interval[
       return aosSeconds < losSeconds ? [{ aosSeconds, losSeconds }] : [];
     }),
   );
-}
-
-/** stdout is the daemon's log file. */
-function log(line: string): void {
-  process.stdout.write(`${new Date().toISOString()} ${line}\n`);
 }

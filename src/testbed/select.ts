@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { OmniError } from '../core/index.ts';
 import type { ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
-import { takeLock } from './lock.ts';
+import { isLocked } from './lock.ts';
 import { isAlive } from './processes.ts';
 import { readRecord, type TestbedPaths, type TestbedRecord, testbedNames, testbedPaths } from './run-directory.ts';
 
@@ -24,9 +24,7 @@ async function inspectTestbed(name: string): Promise<TestbedState> {
   const record = readRecord(paths);
   if (record?.phase === 'up' && record.daemon !== undefined && isAlive(record.daemon))
     return { name, paths, record, state: 'up' };
-  const lock = await takeLock(paths);
-  lock?.release();
-  return { name, paths, record, state: lock === undefined ? 'busy' : 'broken' };
+  return { name, paths, record, state: (await isLocked(paths)) ? 'busy' : 'broken' };
 }
 
 /** The one named, or the only one. Throws OmniError OMNI_NO_TESTBED or OMNI_WHICH_TESTBED. */
