@@ -8,7 +8,7 @@ import { noTestbeds, outcome, TestbedSandbox } from '../support/testbed.ts';
 const reason = noTestbeds();
 if (reason !== undefined) console.log(`skipped: crashes of testbeds: ${reason}`);
 
-const ROUNDS = Number(process.env.OMNI_CRASH_ROUNDS ?? 10);
+const ROUNDS = Number(process.env.OMNI_CRASH_ROUNDS ?? 5);
 const seed = process.env.OMNI_CRASH_SEED ?? String(process.pid);
 
 describe.skipIf(reason !== undefined)(`crashes (OMNI_CRASH_SEED=${seed})`, () => {
