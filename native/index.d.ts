@@ -71,6 +71,13 @@ export interface SocketOptions {
 export function openSocketInNamespace(options: SocketOptions): number;
 
 /**
+ * Gives a raw IPv4 socket its peer (a 32-bit number, first octet highest): it then receives from there only, and what a
+ * reactor writes to it goes there, behind an IP header of the kernel's.
+ * @throws NativeError EBADF, EACCES (broadcast), ENETUNREACH (no route).
+ */
+export function connectSocket(fd: number, address: number): void;
+
+/**
  * Closes a descriptor that this module opened (in this thread). What is still open when the thread ends is closed then.
  * @throws NativeError EBADF (not ours, or closed before), EBUSY (an open reactor still has it: `removeTun` first).
  */

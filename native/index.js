@@ -14,6 +14,7 @@ export const {
   openTun,
   closeFd,
   openSocketInNamespace,
+  connectSocket,
   enterNetworkNamespace,
   createReactor,
   setRealtimePriority,

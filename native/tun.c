@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,6 +166,19 @@ static napi_value js_open_socket(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, fd, &result) == napi_ok ? result : NULL;
 }
 
+static napi_value js_connect_socket(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int64_t fd, address;
+  if (!take_arguments(env, info, "connectSocket", 2, values, NULL)) return NULL;
+  if (!take_integer(env, values[0], "fd", 0, INT_MAX, &fd) ||
+      !take_integer(env, values[1], "address", 0, UINT32_MAX, &address))
+    return NULL;
+  struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)address)};
+  if (connect((int)fd, (struct sockaddr *)&peer, sizeof peer) != 0)
+    return throw_errno(env, errno, "connect", "connecting descriptor %d to address 0x%08x", (int)fd, (uint32_t)address);
+  return NULL;
+}
+
 static napi_value js_close_fd(napi_env env, napi_callback_info info) {
   napi_value value;
   int64_t fd;
@@ -197,5 +211,6 @@ static napi_value js_enter_namespace(napi_env env, napi_callback_info info) {
 bool register_tun(napi_env env, napi_value exports) {
   return set_function(env, exports, "openTun", js_open_tun) && set_function(env, exports, "closeFd", js_close_fd) &&
          set_function(env, exports, "openSocketInNamespace", js_open_socket) &&
+         set_function(env, exports, "connectSocket", js_connect_socket) &&
          set_function(env, exports, "enterNetworkNamespace", js_enter_namespace);
 }

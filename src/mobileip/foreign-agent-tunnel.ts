@@ -29,6 +29,8 @@ import type { Visitor, VisitorList } from './visitor-list.ts';
 
 export interface ForeignAgentTunnelOptions extends Omit<TunnelEntranceOptions, 'counters'> {
   readonly visitors: VisitorList;
+  /** Where encapsulating delivery is addressed to; default the care-of address. */
+  readonly agentAddress?: Ipv4Address;
   /** Towards a visitor, by its link. Takes ownership. */
   readonly deliver: (packet: PacketBuffer, visitor: Visitor, now: Instant) => void;
   /** Station that a mobile node on our return link is registered with: its care-of address. */
@@ -54,6 +56,7 @@ export class ForeignAgentTunnel {
   readonly counters = new Counters();
   readonly #options: ForeignAgentTunnelOptions;
   readonly #address: Ipv4Address;
+  readonly #agentAddress: Ipv4Address;
   readonly #entrance: TunnelEntrance;
   readonly #downLinks = new Set<string>();
   readonly #held = new Map<Ipv4Address, Held>();
@@ -61,6 +64,7 @@ export class ForeignAgentTunnel {
   constructor(options: ForeignAgentTunnelOptions) {
     this.#options = options;
     this.#address = options.address;
+    this.#agentAddress = options.agentAddress ?? options.address;
     this.#entrance = new TunnelEntrance({ ...options, counters: this.counters });
   }
 
@@ -105,7 +109,7 @@ export class ForeignAgentTunnel {
     }
     // RFC 3024 section 5.2: addressed to us and encapsulated, it wants the reverse tunnel; else, with this style, it does not.
     const addressedToUs =
-      ipv4Protocol(arena, start) === PROTOCOL.ipInIp && ipv4Destination(arena, start) === this.#address;
+      ipv4Protocol(arena, start) === PROTOCOL.ipInIp && ipv4Destination(arena, start) === this.#agentAddress;
     if (addressedToUs) {
       const fault = visitor.delivery === 'encapsulating' ? decapsulate(packet) : 'delivery-style';
       if (fault !== undefined) {

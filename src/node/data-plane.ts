@@ -115,6 +115,11 @@ export interface DataPlane {
     direction: 'up' | 'down',
     count: number,
   ): { aosSeconds: number; losSeconds: number }[] | undefined;
+  /**
+   * Replaces all routes that this owner has in the node's router; they come before computed ones. Throws OmniError
+   * OMNI_NO_SUCH_NODE, OMNI_NO_SUCH_LINK.
+   */
+  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[]): void;
   /** Nanoseconds since the start. */
   now(): Instant;
   /** CLOCK_MONOTONIC of the start, nanoseconds. */
@@ -136,6 +141,7 @@ class ScenarioDataPlane implements DataPlane {
   readonly #pool: PacketPool;
   readonly #routers = new Map<string, Router>();
   readonly #links: Link[] = [];
+  readonly #ownedRoutes = new Map<string, readonly RouteOptions[]>();
   #conservationTimer: NodeJS.Timeout | undefined;
   #alarms: readonly ConservationAlarm[] = [];
 
@@ -182,6 +188,24 @@ class ScenarioDataPlane implements DataPlane {
 
   setLink(link: string, direction: 'up' | 'down', change: LineChange): void {
     this.#direction(link, direction).line.set(change, this.now());
+    this.#driver.reschedule();
+  }
+
+  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[]): void {
+    const router = this.#routers.get(node);
+    if (router === undefined) throw new OmniError('OMNI_NO_SUCH_NODE', `there is no node '${node}' with a router`);
+    const wanted = routes.map((route): RouteOptions => {
+      const index = route.link === undefined ? 0 : router.interfaces.findIndex(({ name }) => name === route.link);
+      if (index < 0) throw new OmniError('OMNI_NO_SUCH_LINK', `${node} has no link '${route.link}'`);
+      return { prefix: prefix(route.prefix), interface: index, preference: 0 };
+    });
+    const key = `${node}/${owner}`;
+    // Added before the former ones go, so that there is never none.
+    const former = this.#ownedRoutes.get(key) ?? [];
+    const text = (route: RouteOptions) => `${String(route.prefix.address)}/${route.prefix.length}/${route.interface}`;
+    for (const route of wanted) if (!former.some((other) => text(other) === text(route))) router.addRoute(route);
+    for (const route of former) if (!wanted.some((other) => text(other) === text(route))) router.removeRoute(route);
+    this.#ownedRoutes.set(key, wanted);
     this.#driver.reschedule();
   }
 

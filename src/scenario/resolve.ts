@@ -66,6 +66,7 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
       sysctls: tcp.sysctls,
       interfaces: interfaces.get(name) ?? [],
       forwards: node.kind !== 'host',
+      ...(node.mobileNode !== undefined && { roams: true as const }),
       routeAttributes: tcp.routeAttributes,
       explicitRoutes: (node.routes ?? []).map(({ to, via, preference = 0 }) => ({ to, via, preference })),
     };

@@ -43,6 +43,8 @@ export interface ResolvedNode {
   readonly classes?: readonly ResolvedTrafficClass[];
   /** Whether its kernel forwards. */
   readonly forwards: boolean;
+  /** A mobile node: its address is routed to its home agent, by routes of the scenario, and not to where it is. */
+  readonly roams?: true;
   /** Written in this order. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** Without it the node has the host's time. */

@@ -14,7 +14,7 @@ const FIRST_COMPUTED_PREFERENCE = 100;
 /** What a node's routes depend on. */
 export type RoutingNode = Pick<
   ResolvedNode,
-  'name' | 'forwards' | 'tun' | 'interfaces' | 'explicitRoutes' | 'routeAttributes'
+  'name' | 'forwards' | 'roams' | 'tun' | 'interfaces' | 'explicitRoutes' | 'routeAttributes'
 >;
 export type RoutingLink = Pick<ResolvedLink, 'name' | 'from' | 'to' | 'cost'>;
 export type RoutingNetwork = Pick<ResolvedNetwork, 'name' | 'nodes' | 'prefixes' | 'cost'>;
@@ -37,6 +37,7 @@ interface Destination {
   readonly nodes: readonly string[];
   /** Who lets others in. */
   readonly entries: readonly string[];
+  readonly roams?: boolean;
 }
 
 export function computeRoutes(
@@ -55,7 +56,9 @@ export function computeRoutes(
   const byName = new Map(nodes.map((n) => [n.name, n]));
   const distances = new Map(nodes.map((n) => [n.name, shortestPaths(n.name, edges, byName)]));
   const destinations: Destination[] = [
-    ...nodes.flatMap((n) => (n.tun?.addresses ?? []).map((prefix) => ({ prefix, nodes: [n.name], entries: [n.name] }))),
+    ...nodes.flatMap(({ name, roams = false, tun }) =>
+      (tun?.addresses ?? []).map((prefix) => ({ prefix, nodes: [name], entries: [name], roams })),
+    ),
     ...networks.flatMap(({ prefixes, nodes: on }) => {
       const entries = on.filter((name) => byName.get(name)!.forwards);
       return prefixes.map((prefix) => ({ prefix, nodes: on, entries }));
@@ -104,17 +107,19 @@ function routesOf(
     for (const edge of own)
       if (edge.link === via || edge.to === via) for (const prefix of prefixes) add(prefix, edge, preference);
   }
-  for (const { prefix, nodes, entries } of destinations) {
+  for (const { prefix, nodes, entries, roams } of destinations) {
     if (nodes.includes(node.name)) {
       if (node.tun !== undefined) routes.push({ prefix, preference: 0 });
       continue;
     }
-    if (entries.length === 0) continue;
+    if (entries.length === 0 || roams === true) continue;
     const candidates = own
       .flatMap((edge) => {
         // Along one network or link only the member nearest to the destination matters.
         const target = entries.reduce((a, b) => (distance(edge.to, b) < distance(edge.to, a) ? b : a));
         const onward = distance(edge.to, target);
+        // Where a mobile node's other packets go, its registration decides.
+        if (node.roams === true && !nodes.includes(edge.to)) return [];
         const mayCarry = entries.includes(edge.to) || byName.get(edge.to)!.forwards;
         const loopFree = onward < distance(edge.to, node.name) + distance(node.name, target);
         return mayCarry && loopFree && Number.isFinite(onward) ? [{ edge, cost: edge.cost + onward }] : [];

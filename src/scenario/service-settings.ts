@@ -8,6 +8,7 @@ import { ftpSettings } from '../apps/ftp/settings.ts';
 import { ntpSettings } from '../apps/ntp/config.ts';
 import { mailSettings } from '../apps/smtp/settings.ts';
 import { telemetrySettings } from '../apps/telemetry/config.ts';
+import { foreignAgentSettings, homeAgentSettings, mobileNodeSettings } from '../mobileip/settings.ts';
 
 /** A service whose own settings are not written yet; what is given reaches it as it is. */
 const open = (description: string) => z.looseObject({}).meta({ description });
@@ -19,7 +20,9 @@ export const SERVICE_SETTINGS = {
   telemetry: telemetrySettings.meta({ description: 'Telemetry in UDP: the downlink or the recorder.' }),
   smtp: mailSettings.meta({ description: 'The store-and-forward mail relay.' }),
   command: open('The command receiver or sender.'),
-  mobileIp: open('Mobile IP: home agent, foreign agent or mobile node.'),
+  homeAgent: homeAgentSettings.meta({ description: 'Mobile IP: the home agent of a virtual home network.' }),
+  foreignAgent: foreignAgentSettings.meta({ description: 'Mobile IP: a foreign agent for the links of this node.' }),
+  mobileNode: mobileNodeSettings.meta({ description: 'Mobile IP: keeps its address at any station.' }),
 } as const;
 
 export type ServiceName = keyof typeof SERVICE_SETTINGS;

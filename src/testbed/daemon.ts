@@ -189,6 +189,13 @@ export class Daemon {
       }
       case 'capture':
         return captureStream(this.#recorder, params);
+      case 'set-routes':
+        dataPlane.setRoutes(
+          String(params.node),
+          String(params.owner),
+          params.routes as { prefix: string; link?: string }[],
+        );
+        return true;
       case 'contacts':
         return this.#contacts(params);
       case 'service': {

@@ -14,4 +14,7 @@ export const SERVICES: Readonly<Partial<Record<ServiceName, ServiceEntry>>> = {
   camera: { load: async () => (await import('./camera.ts')).startCamera },
   ntp: { load: async () => (await import('./ntp.ts')).startNtp },
   telemetry: { load: async () => (await import('./telemetry.ts')).startTelemetry },
+  homeAgent: { load: async () => (await import('./home-agent.ts')).startHomeAgent, keepsRoot: true },
+  foreignAgent: { load: async () => (await import('./foreign-agent.ts')).startForeignAgent, keepsRoot: true },
+  mobileNode: { load: async () => (await import('./mobile-node.ts')).startMobileNode, keepsRoot: true },
 };
