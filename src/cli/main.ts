@@ -22,6 +22,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   link: { summary: 'show, change or replay a link', load: () => import('./verbs/link.ts') },
   validate: { summary: 'check a scenario file; print the JSON Schema', load: () => import('./verbs/validate.ts') },
   doctor: { summary: 'check that this machine can run testbeds', load: () => import('./verbs/doctor.ts') },
+  mip: { summary: 'show Mobile IP: bindings, visitors, registrations', load: () => import('./verbs/mip.ts') },
   ntp: { summary: 'ask NTP servers; measure the spacecraft clock', load: () => import('./verbs/ntp.ts') },
   fetch: { summary: 'fetch a file by FTP, across passes', load: () => import('./verbs/fetch.ts') },
   put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },

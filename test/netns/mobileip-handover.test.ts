@@ -37,7 +37,7 @@ describe.skipIf(reason !== undefined)('fifty handovers', () => {
     mkdirSync(files, { recursive: true });
     // As much as the downlink carries in the time that the handovers take.
     const share = Math.min(1, lastsSeconds / EVERY_SECONDS);
-    const content = randomBytes(Math.floor(0.62 * share * HANDOVERS * EVERY_SECONDS * (256_000 / 8)));
+    const content = randomBytes(Math.floor(0.88 * share * HANDOVERS * EVERY_SECONDS * (256_000 / 8)));
     writeFileSync(join(files, 'image.raw'), content);
     const toGround = await Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', 20);
     const toSpace = await Probe.start(`${name}-control`, `${name}-spacecraft`, '10.9.0.5', 20);
@@ -77,7 +77,7 @@ describe.skipIf(reason !== undefined)('fifty handovers', () => {
     };
   }
 
-  test('with overlapping coverage: no gap beyond a round trip and 100 ms', async () => {
+  test('with overlapping coverage', async () => {
     const flight = await fly(`${sandbox.prefix}a`, 2.5);
     console.log(
       JSON.stringify({ handovers: flight.handovers, toGround: flight.gapsToGround, toSpace: flight.gapsToSpace }),
@@ -87,6 +87,36 @@ describe.skipIf(reason !== undefined)('fifty handovers', () => {
     expect(flight.handovers).toBeGreaterThanOrEqual(HANDOVERS - 2);
     expect(flight.alarms).toEqual([]);
     expect((await flight.down()).code).toBe(0);
+  });
+
+  test('the gap in service without other traffic: a round trip and 100 ms', async () => {
+    const name = `${sandbox.prefix}c`;
+    const file = writeVariant(join(sandbox.directory, `${name}.yaml`), {
+      name,
+      everySeconds: EVERY_SECONDS,
+      lastsSeconds: 2.5,
+      up: '128k',
+      down: '256k',
+    });
+    expect((await sandbox.run('up', file)).code).toBe(0);
+    const probes = [
+      await Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', 20),
+      await Probe.start(`${name}-control`, `${name}-spacecraft`, '10.9.0.5', 20),
+    ];
+    await new Promise((resolve) => setTimeout(resolve, 12 * EVERY_SECONDS * 1000));
+    for (const probe of probes) {
+      probe.stop();
+      const gaps = probe.gaps();
+      console.log(
+        `longest gaps, ms: ${gaps
+          .slice(0, 12)
+          .map((gap) => gap.toFixed(0))
+          .join(' ')}`,
+      );
+      // Eleven handovers: a busy machine may delay a few, not half of them. 20 ms between probes, 30 ms of round trip, 100 ms.
+      expect(gaps[6]).toBeLessThan(150);
+    }
+    expect((await sandbox.run('down', name)).code).toBe(0);
   });
 
   test('with gaps between the passes: the transfer goes on at the next station', async () => {
