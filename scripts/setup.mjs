@@ -34,7 +34,14 @@ const EXIT_NO_PERMISSION = 77;
 const PROGRAMS = {
   build: { cc: 'gcc', make: 'make', python3: 'python3-minimal' },
   demo: { ip: 'iproute2', ping: 'iputils-ping', curl: 'curl' },
-  test: { lftp: 'lftp', scapy: 'python3-scapy', tnftp: 'tnftp', tshark: 'tshark', iperf3: 'iperf3', tracepath: 'iputils-tracepath' },
+  test: {
+    lftp: 'lftp',
+    scapy: 'python3-scapy',
+    tnftp: 'tnftp',
+    tshark: 'tshark',
+    iperf3: 'iperf3',
+    tracepath: 'iputils-tracepath',
+  },
   interop: {},
   bench: { iperf3: 'iperf3' },
 };
