@@ -26,6 +26,9 @@ export const PORT = {
   ntp: 123,
   mobileIp: 434,
   submission: 587,
+  /** Of omni's own services, unless the scenario says otherwise. */
+  telemetry: 11_020,
+  command: 11_021,
 } as const;
 
 /** RFC 2474 section 4.2.2, RFC 2597, RFC 3246. */

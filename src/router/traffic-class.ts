@@ -35,8 +35,8 @@ export interface TrafficClass {
 }
 
 /** Ports that the node's own command and telemetry services use unless the scenario says otherwise. */
-export const COMMAND_PORTS: readonly number[] = [PORT.ssh, 5000];
-export const TELEMETRY_PORTS: readonly number[] = [5001];
+export const COMMAND_PORTS: readonly number[] = [PORT.ssh, PORT.command];
+export const TELEMETRY_PORTS: readonly number[] = [PORT.telemetry];
 const MAIL_PORTS: readonly number[] = [PORT.smtp, PORT.submission];
 
 const plain = { weight: 1, discipline: 'tail-drop', ecn: false } as const;

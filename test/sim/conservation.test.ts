@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/index.ts';
 import { type ScheduledPacket, VirtualReactor } from '../../src/io/virtual-reactor.ts';
+import { PORT } from '../../src/ip/index.ts';
 import { createDataPlane, type DataPlaneStatus } from '../../src/node/data-plane.ts';
 import { lineSources } from '../../src/node/line-sources.ts';
 import { parseScenario } from '../../src/scenario/index.ts';
@@ -54,7 +55,7 @@ function* traffic(seed: number, seconds: number): Iterable<ScheduledPacket> {
       : udp4({
           from: ADDRESSES[tun]!,
           to: ADDRESSES[(tun + 1 + rng.below(3)) % 4]!,
-          destinationPort: [123, 5000, 5001, 25, 9][rng.below(5)]!,
+          destinationPort: [PORT.ntp, PORT.command, PORT.telemetry, PORT.smtp, 9][rng.below(5)]!,
           payloadOctets: rng.below(1400),
           identification: rng.below(65_536),
           dontFragment: rng.below(4) === 0,

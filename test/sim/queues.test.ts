@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Instant, NANOSECONDS_PER_SECOND, Rng, seconds, toMilliseconds } from '../../src/core/index.ts';
+import { PORT } from '../../src/ip/index.ts';
 import { DEFAULT_TRAFFIC_CLASSES, type TrafficClass } from '../../src/router/index.ts';
 import { udp4 } from '../support/ip-packets.ts';
 import { TestRouter } from '../support/router.ts';
@@ -29,7 +30,7 @@ function downlink(classes: readonly TrafficClass[], seed: string) {
   const bulk = udp4({ from: '10.0.0.1', to: '192.0.2.1', payloadOctets: 1472, sourcePort: 20 });
   const flows = {
     telemetry: {
-      packet: udp4({ from: '10.0.0.1', to: '192.0.2.1', payloadOctets: 200, destinationPort: 5001 }),
+      packet: udp4({ from: '10.0.0.1', to: '192.0.2.1', payloadOctets: 200, destinationPort: PORT.telemetry }),
       every: 0.5,
     },
     ntp: { packet: udp4({ from: '10.0.0.1', to: '192.0.2.1', payloadOctets: 48, destinationPort: 123 }), every: 8 },
@@ -55,7 +56,7 @@ function downlink(classes: readonly TrafficClass[], seed: string) {
     const port = (packet.arena[packet.start + 22]! << 8) | packet.arena[packet.start + 23]!;
     const wait = t.now - packet.queuedAt;
     if (port === 123) waits.ntp = Math.max(waits.ntp, wait);
-    if (port === 5001) waits.telemetry = Math.max(waits.telemetry, wait);
+    if (port === PORT.telemetry) waits.telemetry = Math.max(waits.telemetry, wait);
     free = at + frameTime(packet.length);
     t.pool.release(packet);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { TELEMETRY_PORT } from '../../src/apps/telemetry/config.ts';
 import { type Duration, type Instant, milliseconds, seconds } from '../../src/core/index.ts';
-import { PROTOCOL, parsePrefix } from '../../src/ip/index.ts';
+import { PORT, PROTOCOL, parsePrefix } from '../../src/ip/index.ts';
 import { DEFAULT_TRAFFIC_CLASSES, LatencyHistogram, type TrafficClass, withHold } from '../../src/router/index.ts';
 import { echo4, udp4, udp6 } from '../support/ip-packets.ts';
 import { TestRouter, type TestRouterOptions } from '../support/router.ts';
@@ -33,6 +34,8 @@ function node(link: Partial<TestRouterOptions['interfaces'][number]> = {}): Test
 const out = (options: Parameters<typeof udp4>[0] = {}) => udp4({ from: '10.0.0.1', to: '192.0.2.1', ...options });
 const at = (d: Duration): Instant => d as unknown as Instant;
 
+test('the default classes know the port that telemetry uses', () => expect(PORT.telemetry).toBe(TELEMETRY_PORT));
+
 describe('classes', () => {
   const classOf = (packet: Uint8Array, classes?: readonly TrafficClass[]): string => {
     const t = node(classes === undefined ? {} : { classes });
@@ -49,7 +52,7 @@ describe('classes', () => {
     ['port 123 of a protocol without ports', out({ protocol: 99, destinationPort: 123 }), 'files'],
     ['SSH', out({ protocol: PROTOCOL.tcp, destinationPort: 22 }), 'commands'],
     ['EF', out({ dscp: 46 }), 'commands'],
-    ['telemetry', out({ destinationPort: 5001 }), 'telemetry'],
+    ['telemetry', out({ destinationPort: PORT.telemetry }), 'telemetry'],
     ['mail', out({ protocol: PROTOCOL.tcp, destinationPort: 25 }), 'mail'],
     ['FTP', out({ protocol: PROTOCOL.tcp, sourcePort: 20 }), 'files'],
     ['NTP over IPv6', udp6({ from: '2001:db8::1', to: '2001:db8:9::1', destinationPort: 123 }), 'network-control'],
@@ -70,9 +73,19 @@ describe('classes', () => {
 
   test('a later fragment goes with its first', () => {
     const t = node();
-    const first = out({ destinationPort: 5001, identification: 77, moreFragments: true, payloadOctets: 1000 });
+    const first = out({
+      destinationPort: PORT.telemetry,
+      identification: 77,
+      moreFragments: true,
+      payloadOctets: 1000,
+    });
     const later = out({ destinationPort: 1, identification: 77, fragmentOffset: 1008, payloadOctets: 100 });
-    const stranger = out({ destinationPort: 5001, identification: 78, fragmentOffset: 1008, payloadOctets: 100 });
+    const stranger = out({
+      destinationPort: PORT.telemetry,
+      identification: 78,
+      fragmentOffset: 1008,
+      payloadOctets: 100,
+    });
     for (const packet of [first, later, stranger]) t.receive(packet, HOST);
     const queued = t.router.interfaces[LINK]!.queue.classes.map((queue) => [queue.settings.name, queue.packets]);
     expect(Object.fromEntries(queued)).toMatchObject({ telemetry: 2, files: 1 });
@@ -84,10 +97,10 @@ describe('disciplines', () => {
     const t = node();
     const sent = [
       out({ identification: 1 }),
-      out({ identification: 2, destinationPort: 5001 }),
+      out({ identification: 2, destinationPort: PORT.telemetry }),
       out({ identification: 3, destinationPort: 123 }),
-      out({ identification: 4, destinationPort: 5001 }),
-      out({ identification: 5, destinationPort: 5000 }),
+      out({ identification: 4, destinationPort: PORT.telemetry }),
+      out({ identification: 5, destinationPort: PORT.command }),
     ];
     for (const packet of sent) t.receive(packet, HOST);
     expect(t.sent(LINK).map((p) => p[5])).toEqual([3, 5, 2, 4, 1]);
