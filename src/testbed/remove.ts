@@ -7,18 +7,31 @@ import { join } from 'node:path';
 import { OmniError } from '../core/index.ts';
 import { ipBatch } from './iproute.ts';
 import { endProcesses, markedProcesses, type ProcessIdentity, processesInside } from './processes.ts';
-import { ETC_NETNS_DIRECTORY, NETNS_DIRECTORY, readRecord, runRoot, type TestbedPaths } from './run-directory.ts';
+import {
+  ETC_NETNS_DIRECTORY,
+  NETNS_DIRECTORY,
+  readRecord,
+  runRoot,
+  type TestbedPaths,
+  type TestbedRecord,
+} from './run-directory.ts';
 
 export interface Removal {
   readonly namespaces: number;
   readonly processes: number;
 }
 
+export interface RemoveOptions {
+  readonly purge?: boolean;
+  /** For when somebody has deleted the one on the disk. */
+  readonly record?: TestbedRecord;
+}
+
 const GRACE_MILLISECONDS = 3000;
 
 /** The caller has the lock. Throws OmniError OMNI_REMOVE when something could not be removed; then the record stays. */
-export async function removeTestbed(paths: TestbedPaths, options: { purge?: boolean } = {}): Promise<Removal> {
-  const record = readRecord(paths);
+export async function removeTestbed(paths: TestbedPaths, options: RemoveOptions = {}): Promise<Removal> {
+  const record = readRecord(paths) ?? options.record;
   const removed = { namespaces: 0, processes: 0 };
   if (record !== undefined) {
     const { instance, namespaces } = record;

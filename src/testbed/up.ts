@@ -84,7 +84,7 @@ export async function bringUp(scenario: ResolvedScenario, options: UpOptions): P
       return await build(scenario, record, paths, native, options);
     } catch (error) {
       const log = lastLines(paths.daemonLog, 5);
-      await removeTestbed(paths);
+      await removeTestbed(paths, { record });
       if (error instanceof OmniError && error.code === 'OMNI_DAEMON_ENDED' && log !== '')
         throw new OmniError(error.code, `${error.message}; its last words:\n${log}`);
       throw error;

@@ -113,6 +113,16 @@ describe.skipIf(reason !== undefined)(`crashes (OMNI_CRASH_SEED=${seed})`, () =>
     }
   });
 
+  test('omni up that fails removes what it made even if its run directory was deleted under it', async () => {
+    const child = sandbox.start(['up', 'uosat12', '--name', name]);
+    const ended = outcome(child);
+    while (!existsSync(`/run/netns/${name}-control`)) await pause(5);
+    rmSync(sandbox.environment.OMNI_RUN_DIRECTORY!, { recursive: true, force: true });
+    kill(child.pid, 'SIGINT');
+    const up = await ended;
+    expect({ ...up, remains: sandbox.remains() }).toMatchObject({ remains: [] });
+  });
+
   test('what runs inside the namespaces ends with them', async () => {
     await sandbox.run('up', 'uosat12', '--name', name);
     const sleeper = sandbox.start([
