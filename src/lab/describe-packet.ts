@@ -69,6 +69,7 @@ function describeHop(hop: Hop): string[] {
       hop.sent.at,
       `frame of ${hop.sent.octets} octets sent: ${hop.sent.bits} bits on the wire, ${hop.sent.bits - hop.sent.octets * 8} of them stuffed, in ${time(hop.sent.seconds)}`,
     );
+  if (hop.frames > 1) lines.push(`    ${''.padStart(14)}  the first of ${hop.frames} frames: a train of TCP segments`);
   if (hop.received !== undefined) {
     const { flips, hit, outcome, at } = hop.received;
     say(

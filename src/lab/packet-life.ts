@@ -22,6 +22,8 @@ export interface Hop {
   readonly enteredAt: bigint | undefined;
   readonly trafficClass: string | undefined;
   readonly queue: Queueing | undefined;
+  /** Frames it left in: 1, or more when the kernel handed over a train of TCP segments; the first is the one told below. */
+  readonly frames: number;
   readonly sent:
     | {
         readonly at: bigint;
@@ -89,6 +91,7 @@ export class PacketLives {
       enteredAt: entered?.at,
       trafficClass: entered?.facts.get('class'),
       queue: entered === undefined ? undefined : this.#queueing(entered, sent, dropped?.at),
+      frames: events.filter((event) => event.tap === 'frame-sent').length,
       sent: sent && {
         at: sent.at,
         octets: sent.originalOctets,

@@ -78,11 +78,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult[]> {
   try {
     for (const run of runs) await run.bringUp();
     await startTogether(runs);
-    const started = performance.now();
-    const ticker = setInterval(
-      () => options.progress(runs.map((run) => run.progress((performance.now() - started) / 1000))),
-      PROGRESS_MILLISECONDS,
-    );
+    const ticker = setInterval(() => options.progress(runs.map((run) => run.progress())), PROGRESS_MILLISECONDS);
     try {
       await Promise.all(runs.map((run) => run.fetch()));
     } finally {
@@ -118,6 +114,7 @@ class Run {
   readonly #captures: RecordingFile[] = [];
   readonly #imageFile: string;
   #octets = 0;
+  #startedAt: number | undefined;
   #clientSeconds = 0;
   #problem: string | undefined;
   #done = false;
@@ -170,6 +167,7 @@ class Run {
     await new Promise((resolve) => setTimeout(resolve, this.waitSeconds * 1000));
     this.#options.signal.throwIfAborted();
     const started = performance.now();
+    this.#startedAt = started;
     const { image, limitSeconds, signal } = this.#options;
     const namespace = `${this.#testbed}-control`;
     const client = spawn(
@@ -192,7 +190,8 @@ class Run {
     this.#done = true;
   }
 
-  progress(seconds: number): TransferProgress {
+  progress(): TransferProgress {
+    const seconds = this.#startedAt === undefined ? 0 : (performance.now() - this.#startedAt) / 1000;
     return {
       variant: this.variant,
       octets: this.#octets,
