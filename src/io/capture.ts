@@ -25,7 +25,7 @@ export class Capture {
   #begun = false;
   #closed = false;
   #lastAt: Instant = 0 as Instant;
-  readonly #descriptions: Uint8Array[] = [];
+  readonly #descriptions: CaptureInterface[] = [];
 
   constructor(recorder: Recorder, selection: CaptureSelection, position: number) {
     this.#recorder = recorder;
@@ -46,18 +46,13 @@ export class Capture {
 
   /** Up to about `octets` octets of whole blocks. */
   read(octets = 1 << 16): Uint8Array | undefined {
-    const blocks: Uint8Array[] = [];
-    let size = 0;
-    const put = (block: Uint8Array): void => {
-      blocks.push(block);
-      size += block.length;
-    };
+    const encoder = this.#encoder;
     if (!this.#begun) {
       this.#begun = true;
-      put(this.#encoder.sectionHeader(this.#recorder.application));
-      for (const description of this.#descriptions) put(description);
+      encoder.sectionHeader(this.#recorder.application);
+      for (const description of this.#descriptions) encoder.interfaceDescription(description);
     }
-    while (size < octets) {
+    while (encoder.length < octets) {
       const found = this.#recorder.ring.read(this.#position);
       if (found === undefined) break;
       this.#position = found.next;
@@ -68,11 +63,11 @@ export class Capture {
       if (id < 0) continue;
       this.#received[id]! += 1;
       this.#lastAt = record.at as Instant;
-      put(this.#encoder.packet(this.#packet(record, id), this.#missed));
+      encoder.packet(this.#packet(record, id), this.#missed);
       this.#missedBefore += this.#missed;
       this.#missed = 0;
     }
-    return blocks.length === 0 ? undefined : Buffer.concat(blocks, size);
+    return encoder.length === 0 ? undefined : encoder.take();
   }
 
   /** The recorder need not keep whole packets for it any more. */
@@ -84,11 +79,9 @@ export class Capture {
   /** The interface statistics that end the capture. */
   finish(): Uint8Array {
     const at = this.#wallTime(this.#lastAt);
-    return Buffer.concat(
-      this.#received.map((packets, id) =>
-        this.#encoder.interfaceStatistics(id, at, packets, id === 0 ? this.missed : 0),
-      ),
-    );
+    for (const [id, packets] of this.#received.entries())
+      this.#encoder.interfaceStatistics(id, at, packets, id === 0 ? this.missed : 0);
+    return this.#encoder.take();
   }
 
   #describe(selection: CaptureSelection): void {
@@ -130,7 +123,7 @@ export class Capture {
   #add(slot: number, description: CaptureInterface): void {
     this.#interfaces[slot] = this.#received.length;
     this.#received.push(0);
-    this.#descriptions.push(this.#encoder.interfaceDescription(description));
+    this.#descriptions.push(description);
   }
 
   #packet(record: RingRecord, interfaceId: number): CapturedPacket {

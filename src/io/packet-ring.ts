@@ -21,7 +21,7 @@ export interface RingRecord {
   /** Octets of the packet or frame before the snap length cut it. */
   originalOctets: number;
   flippedBits: readonly number[];
-  /** A copy. */
+  /** A view of the ring, good until the next `append`. */
   octets: Uint8Array;
 }
 
@@ -159,7 +159,7 @@ export class PacketRing {
       c: doubles[double + 5]!,
       originalOctets: words[word + 4]!,
       flippedBits: flips === 0 ? NO_BITS : Array.from(words.subarray(body >>> 2, (body >>> 2) + flips)),
-      octets: this.#octets.slice(data, data + words[word + 3]!),
+      octets: this.#octets.subarray(data, data + words[word + 3]!),
     };
     return { record, next: at + length };
   }

@@ -70,14 +70,19 @@ const NANOSECOND_RESOLUTION = 9;
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder();
 
-/** One block at a time into a buffer that grows to the largest block and is then reused. */
+/** Blocks one after the other in one buffer that grows to what is taken at a time and is then reused. */
 class BlockWriter {
-  #octets = new Uint8Array(4096);
+  #octets = new Uint8Array(1 << 15);
   #view = new DataView(this.#octets.buffer);
   #at = 0;
+  #begin = 0;
+
+  get length(): number {
+    return this.#at;
+  }
 
   begin(type: number): void {
-    this.#at = 0;
+    this.#begin = this.#at;
     this.uint32(type);
     this.uint32(0); // the length, patched by finish()
   }
@@ -104,11 +109,13 @@ class BlockWriter {
     this.#at += 8;
   }
   padded(octets: Uint8Array): void {
-    const padded = (octets.length + 3) & ~3;
-    this.#room(padded);
+    this.#room(octets.length + 3);
     this.#octets.set(octets, this.#at);
-    this.#octets.fill(0, this.#at + octets.length, this.#at + padded);
-    this.#at += padded;
+    this.#pad(octets.length);
+  }
+  #pad(octets: number): void {
+    this.#at += octets;
+    while (this.#at % 4 !== 0) this.#octets[this.#at++] = 0;
   }
   option(code: number, octets: Uint8Array): void {
     this.uint16(code);
@@ -116,27 +123,48 @@ class BlockWriter {
     this.padded(octets);
   }
   text(code: number, text: string | undefined): void {
-    if (text !== undefined && text !== '') this.option(code, utf8.encode(text).subarray(0, 0xffff));
+    if (text === undefined || text === '') return;
+    this.uint16(code);
+    const lengthAt = this.#at;
+    this.uint16(0);
+    this.#room(text.length * 3 + 3);
+    const room = this.#octets.subarray(this.#at, this.#at + Math.min(text.length * 3, 0xffff));
+    const { written } = utf8.encodeInto(text, room);
+    this.#view.setUint16(lengthAt, written, true);
+    this.#pad(written);
   }
   option64(code: number, value: bigint): void {
     this.uint16(code);
     this.uint16(8);
     this.uint64(value);
   }
-  finish(): Uint8Array {
+  finish(): void {
     this.uint32(OPTION.end);
-    const length = this.#at + 4;
+    const length = this.#at + 4 - this.#begin;
     this.uint32(length);
-    this.#view.setUint32(4, length, true);
-    return this.#octets.slice(0, length);
+    this.#view.setUint32(this.#begin + 4, length, true);
+  }
+  take(): Uint8Array {
+    const taken = this.#octets.slice(0, this.#at);
+    this.#at = 0;
+    return taken;
   }
 }
 
-/** Makes blocks; each method returns one whole block, to be written in the order of the calls. */
+/** Makes blocks, in the order of the calls; `take()` gives all that were made since it was last called. */
 export class PcapngEncoder {
   readonly #block = new BlockWriter();
 
-  sectionHeader(application: string, comment = ''): Uint8Array {
+  /** Octets that `take()` would give. */
+  get length(): number {
+    return this.#block.length;
+  }
+
+  take(): Uint8Array {
+    return this.#block.take();
+  }
+
+  sectionHeader(application: string, comment = ''): void {
     const block = this.#block;
     block.begin(SECTION_HEADER);
     block.uint32(BYTE_ORDER_MAGIC);
@@ -145,10 +173,10 @@ export class PcapngEncoder {
     block.uint64(0xffff_ffff_ffff_ffffn); // length of the section: not known
     block.text(OPTION.comment, comment);
     block.text(OPTION.sectionApplication, application);
-    return block.finish();
+    block.finish();
   }
 
-  interfaceDescription(description: CaptureInterface): Uint8Array {
+  interfaceDescription(description: CaptureInterface): void {
     const block = this.#block;
     block.begin(INTERFACE_DESCRIPTION);
     block.uint16(description.linkType);
@@ -161,11 +189,11 @@ export class PcapngEncoder {
     block.option(OPTION.interfaceResolution, Uint8Array.of(NANOSECOND_RESOLUTION));
     if (description.fcsOctets !== undefined)
       block.option(OPTION.interfaceFcsLength, Uint8Array.of(description.fcsOctets * 8));
-    return block.finish();
+    block.finish();
   }
 
   /** @param dropCount packets lost to this capture since the one before it. */
-  packet(packet: CapturedPacket, dropCount = 0): Uint8Array {
+  packet(packet: CapturedPacket, dropCount = 0): void {
     const block = this.#block;
     block.begin(ENHANCED_PACKET);
     block.uint32(packet.interfaceId);
@@ -182,10 +210,10 @@ export class PcapngEncoder {
     }
     if (dropCount > 0) block.option64(OPTION.packetDropCount, BigInt(dropCount));
     if (packet.packetId !== 0n) block.option64(OPTION.packetId, packet.packetId);
-    return block.finish();
+    block.finish();
   }
 
-  interfaceStatistics(interfaceId: number, at: WallTime, received: number, dropped: number): Uint8Array {
+  interfaceStatistics(interfaceId: number, at: WallTime, received: number, dropped: number): void {
     const block = this.#block;
     block.begin(INTERFACE_STATISTICS);
     block.uint32(interfaceId);
@@ -193,7 +221,7 @@ export class PcapngEncoder {
     block.uint32(Number(at & 0xffff_ffffn));
     block.option64(OPTION.statisticsReceived, BigInt(received));
     block.option64(OPTION.statisticsDropped, BigInt(dropped));
-    return block.finish();
+    block.finish();
   }
 }
 
