@@ -42,7 +42,8 @@ const PROGRAMS = {
     iperf3: 'iperf3',
     tracepath: 'iputils-tracepath',
   },
-  interop: {},
+  // Postfix is not installed for anybody: it would start a mail server. Its test runs where it is.
+  interop: { swaks: 'swaks', msmtp: 'msmtp', 's-nail': 's-nail', mutt: 'mutt' },
   bench: { iperf3: 'iperf3' },
 };
 /**

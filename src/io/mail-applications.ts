@@ -1,6 +1,7 @@
 /** What a node does with mail beside relaying it: joins parts, takes command loads, sends what appears in the outbox. */
 import { join, resolve } from 'node:path';
-import type { ContactPlan, MailSettings } from '../apps/smtp/index.ts';
+import type { ContactPlan } from '../apps/smtp/index.ts';
+import type { MailSettings } from '../apps/smtp/settings.ts';
 import type { WallTime } from '../core/index.ts';
 import { CommandMailbox } from './mail-commands.ts';
 import { Outbox } from './mail-outbox.ts';

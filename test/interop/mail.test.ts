@@ -1,6 +1,6 @@
 /**
  * Stock mail programs against the relay on loopback: swaks, msmtp, s-nail, curl and mutt as senders, Postfix as upstream and downstream
- * peer. A program that is absent skips its test; `node scripts/setup.mjs --for=interop` installs them. The 50 MB message and Postfix
+ * peer. A program that is absent skips its test; `node scripts/setup.mjs --for=interop` installs the senders. The 50 MB message and Postfix
  * run with OMNI_HEAVY=1 (`npm run test:interop`).
  */
 import { execFile, spawn } from 'node:child_process';

@@ -1,3 +1,4 @@
+// Settings are not re-exported: a relay that runs alone has no use for the schema library.
 export * from './address.ts';
 export * from './client.ts';
 export * from './command-load.ts';
@@ -16,5 +17,4 @@ export * from './receiver.ts';
 export * from './relay.ts';
 export * from './reply.ts';
 export * from './schedule.ts';
-export * from './settings.ts';
 export * from './wall-time.ts';

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { DEFAULT_RETRY, mailSettings, type Route } from '../../apps/smtp/index.ts';
+import { DEFAULT_RETRY, type Route } from '../../apps/smtp/index.ts';
+import { mailSettings } from '../../apps/smtp/settings.ts';
 import { OmniError } from '../../core/index.ts';
 import { passwordMatches } from '../../io/ftp-accounts.ts';
 import { startMailApplications } from '../../io/mail-applications.ts';
