@@ -7,6 +7,10 @@ import type { Ipv4Address } from '../ip/index.ts';
 import { type AgentAdvertisement, hasRestarted, MAX_SOLICITATION_DELAY_SECONDS } from './agent-discovery.ts';
 import type { MobileNodeLink } from './mobile-node-options.ts';
 
+// Implementation constants
+/** How long a link may be up without an advertisement before it is asked for: longer than one takes on a 2 kbit/s uplink. */
+const ADVERTISEMENT_WAIT_SECONDS = 1;
+
 export interface HeardAgent {
   readonly address: Ipv4Address;
   readonly careOfAddresses: readonly Ipv4Address[];
@@ -42,6 +46,8 @@ export class LinkState {
     const { agent } = this.link;
     if (this.link.discovery === 'link-up' && agent !== undefined) this.agents.set(agent.address, knownAgent(agent));
     if (this.link.discovery === 'solicit') this.beginSoliciting(now, uniform);
+    // The agent may have advertised before this node was started, or its advertisement may be lost.
+    else if (this.link.discovery === 'advertisement') this.#waitForAdvertisement(now, uniform);
   }
 
   linkDown(): void {
@@ -55,6 +61,10 @@ export class LinkState {
     this.#solicitations = 0;
     const delay = this.link.discovery === 'solicit' ? 0 : MAX_SOLICITATION_DELAY_SECONDS * uniform();
     this.#solicitAt = plus(now, seconds(delay));
+  }
+  #waitForAdvertisement(now: Instant, uniform: () => number): void {
+    this.beginSoliciting(now, uniform);
+    this.#solicitAt = plus(now, seconds(ADVERTISEMENT_WAIT_SECONDS + uniform()));
   }
   stopSoliciting(): void {
     this.#solicitAt = NEVER;

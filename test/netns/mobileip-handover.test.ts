@@ -10,7 +10,8 @@ import { noTestbeds, onPath, outcome, TestbedSandbox } from '../support/testbed.
 const reason = noTestbeds() ?? (onPath('curl') ? undefined : 'needs curl');
 if (reason !== undefined) console.log(`skipped: Mobile IP handovers in namespaces: ${reason}`);
 
-const HANDOVERS = 50;
+// Fifty with OMNI_INTEROP=full; a few otherwise, as `npm test` is to end soon.
+const HANDOVERS = process.env.OMNI_INTEROP === 'full' ? 50 : 6;
 const EVERY_SECONDS = 2;
 
 interface NodeStatus {
@@ -18,7 +19,7 @@ interface NodeStatus {
   readonly homeAgent?: { readonly bindings: readonly unknown[] };
 }
 
-describe.skipIf(reason !== undefined)('fifty handovers', () => {
+describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
   const sandbox = new TestbedSandbox('ommip');
   afterAll(() => sandbox.close());
 
@@ -103,7 +104,7 @@ describe.skipIf(reason !== undefined)('fifty handovers', () => {
       await Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', 20),
       await Probe.start(`${name}-control`, `${name}-spacecraft`, '10.9.0.5', 20),
     ];
-    await new Promise((resolve) => setTimeout(resolve, 12 * EVERY_SECONDS * 1000));
+    await new Promise((resolve) => setTimeout(resolve, 8 * EVERY_SECONDS * 1000));
     for (const probe of probes) {
       probe.stop();
       const gaps = probe.gaps();
@@ -113,8 +114,8 @@ describe.skipIf(reason !== undefined)('fifty handovers', () => {
           .map((gap) => gap.toFixed(0))
           .join(' ')}`,
       );
-      // Eleven handovers: a busy machine may delay a few, not half of them. 20 ms between probes, 30 ms of round trip, 100 ms.
-      expect(gaps[6]).toBeLessThan(150);
+      // Seven handovers: a busy machine may delay a few, not half of them. 20 ms between probes, 30 ms of round trip, 100 ms.
+      expect(gaps[4]).toBeLessThan(150);
     }
     expect((await sandbox.run('down', name)).code).toBe(0);
   });
