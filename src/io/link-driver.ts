@@ -94,19 +94,10 @@ export class LinkDriver {
   readonly #writeDescriptors = new Int32Array(3 * WRITE_BATCH);
   readonly #writeResults = new Int32Array(WRITE_BATCH);
 
-  /**
-   * @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets
-   * @param options.virtualTime the clock stands still while we run, so that nobody wakes late and spinning would never end
-   */
-  constructor(options: {
-    native: ReactorSource;
-    pool: PacketPool;
-    tap?: LinkTap | undefined;
-    offloads?: boolean;
-    virtualTime?: boolean;
-  }) {
+  /** @param options.offloads the TUNs were opened with `vnetHeader`; then the pool's slots must hold 65,535 octets. */
+  constructor(options: { native: ReactorSource; pool: PacketPool; tap?: LinkTap | undefined; offloads?: boolean }) {
     this.#native = options.native;
-    this.#longestSpin = options.virtualTime === true ? 0 : LONGEST_SPIN;
+    this.#longestSpin = options.native.virtualTime === true ? 0 : LONGEST_SPIN;
     this.#wakeLatency = this.#longestSpin / 2;
     this.#header = options.offloads === true ? VIRTIO_HEADER_OCTETS : 0;
     this.#pool = options.pool;

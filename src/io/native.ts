@@ -4,7 +4,10 @@ import { OmniError } from '../core/index.ts';
 export type Native = typeof import('../../native/index.js');
 export type { Reactor } from '../../native/index.js';
 /** What runs a data plane: the clock and the reactor. Virtual time (virtual-reactor.ts) has them too. */
-export type ReactorSource = Pick<Native, 'monotonicNanoseconds' | 'createReactor' | 'TRUNCATED'>;
+export type ReactorSource = Pick<Native, 'monotonicNanoseconds' | 'createReactor' | 'TRUNCATED'> & {
+  /** The clock stands still while the driver runs: nobody wakes late, and to spin until a deadline would never end. */
+  readonly virtualTime?: true;
+};
 
 let loaded: Promise<Native> | undefined;
 

@@ -14,6 +14,7 @@ export interface ScheduledPacket {
 
 export class VirtualReactor implements ReactorSource {
   readonly TRUNCATED = -1;
+  readonly virtualTime = true;
   readonly #packets: Iterator<ScheduledPacket>;
   #next: ScheduledPacket | undefined;
   #now = 0;

@@ -76,7 +76,6 @@ export function replayLinks(options: LinkReplayOptions): LinkReplay {
     scenario,
     tuns: new Map(),
     native: reactor,
-    virtualTime: true,
     sources: lineSources(scenario),
     seed: options.seed,
     tap: transcript,

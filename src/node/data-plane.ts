@@ -38,8 +38,6 @@ export interface DataPlaneOptions {
   /** The scenario's seed unless given. */
   readonly seed?: number | string;
   readonly tap?: LinkTap;
-  /** `native` keeps a virtual clock. */
-  readonly virtualTime?: boolean;
   /** Where classes that hold on disk keep their packets; without it they hold in memory. */
   readonly holdDirectory?: string;
   log(line: string): void;
@@ -154,7 +152,6 @@ class ScenarioDataPlane implements DataPlane {
       pool: this.#pool,
       tap,
       offloads: scenario.offloads,
-      virtualTime: options.virtualTime === true,
     });
     const indices = new Map<string, number>();
     for (const node of scenario.nodes) {

@@ -71,7 +71,6 @@ function run(seed: number, seconds: number, check: (status: DataPlaneStatus) => 
     scenario: FLAPPING,
     tuns: new Map(),
     native: reactor,
-    virtualTime: true,
     sources: lineSources(FLAPPING),
     seed,
     log: (line) => alarms.push(line),
