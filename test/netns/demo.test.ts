@@ -41,7 +41,7 @@ test.skipIf(skip !== undefined)(
   `a replay of a small image at a high error rate (${skip ?? 'root, curl, tshark'})`,
   () => {
     const output = join(folder, 'out');
-    const options = ['--octets', '30000', '--ber', '3e-5', '--seed', '3', '--name', name, '--output', output, '--json'];
+    const options = ['--octets', '16000', '--ber', '5e-5', '--seed', '3', '--name', name, '--output', output, '--json'];
     const { status, stdout, stderr } = spawnSync(omni, ['demo', ...options], { encoding: 'utf8', env: environment });
     expect(stderr).toContain(`${name}-2000: up`);
     expect(status, stderr).toBe(0);
@@ -50,15 +50,15 @@ test.skipIf(skip !== undefined)(
     for (const result of results) {
       const { transfer, complete, bitErrors, files } = result;
       expect(complete).toBe(true);
-      expect(transfer.octets).toBe(30_000);
-      expect(transfer.segments).toBe(Math.ceil(30_000 / 512));
+      expect(transfer.octets).toBe(16_000);
+      expect(transfer.segments).toBe(Math.ceil(16_000 / 512));
       expect(transfer.segmentOctets).toBe(512);
       // Every loss was of a data segment or an acknowledgment-free one, and each data segment lost was sent again.
       expect(bitErrors).toBeGreaterThan(0);
       expect(transfer.frames.hit).toBeGreaterThan(0);
       expect(transfer.retransmissions.total).toBeGreaterThan(0);
       expect(transfer.utilisation).toBeLessThan(512 / 559);
-      expect(statSync(files.image).size).toBe(30_000);
+      expect(statSync(files.image).size).toBe(16_000);
       expect(readFileSync(files.image).toString('latin1', 1, 4)).toBe('PNG');
 
       const again =
