@@ -27,6 +27,10 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   fetch: { summary: 'fetch a file by FTP, across passes', load: () => import('./verbs/fetch.ts') },
   put: { summary: 'send a file by FTP, across passes', load: () => import('./verbs/put.ts') },
   serve: { summary: 'run one service alone: omni serve ftp, ntp, smtp', load: () => import('./verbs/serve.ts') },
+  cmd: {
+    summary: 'send a command to a spacecraft: blind, reliable or time-tagged',
+    load: () => import('./verbs/cmd.ts'),
+  },
   tlm: { summary: 'record, follow, decode and export telemetry', load: () => import('./verbs/tlm.ts') },
   'command-load': {
     summary: 'sign a command load and mail it to the spacecraft',

@@ -17,11 +17,13 @@ import { answerParent } from '../testbed/child.ts';
 import { fileLog } from '../testbed/log.ts';
 import { nodeLog, nodeRunDirectory, nodeStateDirectory, type TestbedPaths } from '../testbed/run-directory.ts';
 import { ToldContacts } from './app-contacts.ts';
+import { onboard } from './onboard.ts';
 import type { Service, StartService } from './service.ts';
 import { SERVICES, type ServiceEntry } from './services/index.ts';
 
 /** `nobody` and `nogroup` on every Linux. */
 const UNPRIVILEGED_ID = 65_534;
+const REBOOT_AFTER_MS = 250;
 
 export async function runApp(paths: TestbedPaths, nodeName: string): Promise<void> {
   const parent = process.ppid;
@@ -67,19 +69,24 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
         log(
           `event=starting pid=${process.pid} uid=${process.getuid?.()} services=${wanted.map((w) => w.name).join(',')}`,
         );
-        for (const { name, settings, start } of wanted)
-          services.push(
-            await startService(name, start, {
-              scenario: scenario.name,
-              node: nodeName,
-              settings,
-              stateDirectory,
-              runDirectory,
-              clock,
-              contacts,
-              log: (line) => log(`service=${name} ${line}`),
-            }),
-          );
+        const told = contacts;
+        const startAll = async () => {
+          for (const { name, settings, start } of wanted)
+            services.push(
+              await startService(name, start, {
+                scenario: scenario.name,
+                node: nodeName,
+                settings,
+                stateDirectory,
+                runDirectory,
+                clock,
+                contacts: told,
+                log: (line) => log(`service=${name} ${line}`),
+              }),
+            );
+        };
+        offerReboot({ scenario: scenario.name, node: nodeName }, services, startAll, log);
+        await startAll();
         return services.map((service) => service.name);
       }
       case 'contacts':
@@ -92,6 +99,26 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
       default:
         throw new OmniError('OMNI_REQUEST', `unknown request '${request}'`);
     }
+  });
+}
+
+/** A command's reboot: every service ends and begins anew from what it has on disk; the clock and the process go on. */
+function offerReboot(
+  node: { scenario: string; node: string },
+  services: Service[],
+  startAll: () => Promise<void>,
+  log: (line: string) => void,
+): void {
+  const reboot = async () => {
+    log('event=rebooting');
+    await Promise.allSettled(services.splice(0).map((service) => service.close()));
+    await startAll();
+    log('event=rebooted');
+  };
+  onboard(node).offer('reboot', () => {
+    // The command's last report leaves first.
+    setTimeout(() => void reboot(), REBOOT_AFTER_MS);
+    return 'rebooting';
   });
 }
 

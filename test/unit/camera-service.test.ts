@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cameraSettings } from '../../src/apps/camera/index.ts';
 import type { WallTime } from '../../src/core/index.ts';
+import { onboard } from '../../src/node/onboard.ts';
 import type { ServiceContext } from '../../src/node/service.ts';
 import { startCamera } from '../../src/node/services/camera.ts';
 
@@ -54,4 +55,15 @@ test('the same settings give the same file', async () => {
 test('a file name cannot leave the folder', () => {
   for (const name of ['../x.png', '/etc/x', '.hidden', 'a/b.png', ''])
     expect(cameraSettings.safeParse({ images: [{ name, octets: 5000 }] }).success).toBe(false);
+});
+
+test('a command takes a photograph named by the clock; telemetry reads it', async () => {
+  const camera = await startCamera(context({ images: [] }));
+  const node = onboard({ scenario: 'test', node: 'spacecraft' });
+  expect(await node.action('camera.take')!({ octets: 8000 })).toBe('19700101-000000-0.png');
+  expect(statSync(join(folder, 'files', '19700101-000000-0.png')).size).toBe(8000);
+  expect(node.read('camera')).toEqual({ imagesTaken: 1, lastImageOctets: 8000, lastImage: '19700101-000000-0.png' });
+  await expect(async () => node.action('camera.take')!({ octets: 10 })).rejects.toThrow('at least');
+  await camera.close();
+  expect(node.action('camera.take')).toBeUndefined();
 });

@@ -7,8 +7,13 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deflateSync } from 'node:zlib';
-import { cameraSettings, photograph } from '../../apps/camera/index.ts';
+import { cameraSettings, photograph, SMALLEST_PHOTOGRAPH_OCTETS } from '../../apps/camera/index.ts';
+import { isoTime } from '../../apps/telemetry/index.ts';
+import { onboard } from '../onboard.ts';
 import type { Service, ServiceContext } from '../service.ts';
+
+/** Of a photograph that a command asks for without a size: UoSAT-12's of 5 July 2000. */
+const USUAL_OCTETS = 227_840;
 
 const turn = promisify(setImmediate);
 
@@ -35,10 +40,37 @@ export async function startCamera(context: ServiceContext): Promise<Service> {
     context.log(`camera image=${image.name} octets=${image.octets} width=${width} height=${height}`);
     await turn(); // the node's other services get their turn between two photographs
   }
+  const node = onboard(context);
+  node.publish('camera', () => ({
+    imagesTaken: taken.length,
+    lastImageOctets: taken.at(-1)?.octets ?? 0,
+    lastImage: taken.at(-1)?.name ?? '',
+  }));
+  node.offer('camera.take', async ({ octets: wanted }) => {
+    const octets = Number(wanted) === 0 ? USUAL_OCTETS : Number(wanted);
+    if (octets < SMALLEST_PHOTOGRAPH_OCTETS)
+      throw new Error(`a photograph has at least ${SMALLEST_PHOTOGRAPH_OCTETS} octets`);
+    const second = isoTime(context.clock.now()).slice(0, 19);
+    const name = `${second.replaceAll(/[-:]/g, '').replace('T', '-')}-${taken.length}.png`;
+    const { png, width, height } = photograph({
+      seed: name,
+      octets,
+      deflate: (data) => deflateSync(data, { level: 9 }),
+      camera: `${context.node} wide-angle camera (simulated)`,
+      takenAt: `${second}Z`,
+    });
+    await store(join(folder, name), png);
+    taken.push({ name, octets, width, height });
+    context.log(`camera image=${name} octets=${octets} width=${width} height=${height}`);
+    return name;
+  });
   return {
     name: 'camera',
     status: () => ({ folder, images: taken }),
-    close: async () => {},
+    close: async () => {
+      node.withdraw('camera.take');
+      node.silence('camera');
+    },
   };
 }
 

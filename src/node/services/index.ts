@@ -12,6 +12,7 @@ export const SERVICES: Readonly<Partial<Record<ServiceName, ServiceEntry>>> = {
   ftp: { load: async () => (await import('./ftp.ts')).startFtp },
   smtp: { load: async () => (await import('./mail.ts')).startMail },
   camera: { load: async () => (await import('./camera.ts')).startCamera },
+  command: { load: async () => (await import('./command.ts')).startCommand },
   ntp: { load: async () => (await import('./ntp.ts')).startNtp },
   telemetry: { load: async () => (await import('./telemetry.ts')).startTelemetry },
   homeAgent: { load: async () => (await import('./home-agent.ts')).startHomeAgent, keepsRoot: true },

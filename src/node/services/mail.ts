@@ -8,6 +8,7 @@ import { OmniError } from '../../core/index.ts';
 import { passwordMatches } from '../../io/ftp-accounts.ts';
 import { startMailApplications } from '../../io/mail-applications.ts';
 import { MailRelay } from '../../io/mail-relay.ts';
+import { onboard } from '../onboard.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
 
 export const startMail: StartService = async (context: ServiceContext): Promise<Service> => {
@@ -67,10 +68,26 @@ export const startMail: StartService = async (context: ServiceContext): Promise<
     now: () => clock.now(),
     log,
   });
+  const node = onboard(context);
+  node.offer('mail.flush', async () => {
+    await mail.handleRequest('try', undefined);
+    return `${mail.relay.list().length} messages queued`;
+  });
+  node.publish('mailQueue', () => {
+    const lines = mail.relay.list();
+    const oldest = lines.reduce((least, line) => Math.min(least, Date.parse(line.arrived)), Number.POSITIVE_INFINITY);
+    return {
+      messages: lines.length,
+      octets: lines.reduce((sum, line) => sum + line.octets, 0),
+      oldestSeconds: lines.length === 0 ? 0 : Math.max(0, Number(clock.now() / 1_000_000n) - oldest) / 1000,
+    };
+  });
   const service: Service & { handleRequest(method: string, params: unknown): unknown } = {
     name: 'smtp',
     status: () => ({ ...mail.status(), ...applications.status() }),
     close: async () => {
+      node.withdraw('mail.flush');
+      node.silence('mailQueue');
       await applications.close();
       await mail.close();
     },
