@@ -1,7 +1,7 @@
 /**
  * Our FTP server beside vsftpd and proftpd on loopback, turn by turn in one run: a large file plain and under TLS, both ways, 100
  * clients at once, a directory of 10,000 files, and a small file on a session that is there already. Clients are curl and a bare
- * socket. vsftpd and proftpd exclude each other as Debian packages, so proftpd is unpacked into a folder of its own.
+ * socket. `node scripts/setup.mjs --for=bench` unpacks vsftpd and proftpd into build/stock.
  *
  * The folder lies in memory (/dev/shm): on a disk our uploads would measure the disk, because 226 waits for fsync, and theirs not.
  */
@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 interface Row {
   readonly name: string;
@@ -25,32 +26,37 @@ interface RunningServer {
 }
 
 const LARGE_OCTETS = 500_000_000;
-const PROFTPD_PACKAGES = [
-  'proftpd-core',
-  'proftpd-mod-crypto',
-  'libhiredis0.14',
-  'libmemcached11',
-  'libmemcachedutil2',
-  'libhashkit2',
-  'libpcre2-posix3',
-];
+/** scripts/interop/ftp-servers.mjs, shared with the interoperability table. */
+type StartStock = (options: {
+  root: string;
+  folder: string;
+  served: string;
+  freePort: () => Promise<number>;
+  answers: (port: number) => Promise<void>;
+}) => Promise<{ name: string; port: number; child: ChildProcess }>;
 
 /** Called by scripts/bench.mjs; gives the table as text, and the numbers. */
 export async function compare(options: { rounds: number; root: string }): Promise<{ text: string; rows: Row[] }> {
-  if (!onPath('vsftpd') || !onPath('curl'))
-    return {
-      text: 'ftp: skipped, needs curl and vsftpd (node scripts/setup.mjs --for=bench installs them)\n',
-      rows: [],
-    };
   const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
   const folder = mkdtempSync(join(memory, `omni-bench-ftp-${process.pid}-`));
   const servers: RunningServer[] = [];
   try {
     const served = join(folder, 'served');
     prepare(folder, served);
-    servers.push(await startOmni(options.root, folder, served), await startVsftpd(folder, served));
-    const proftpd = await startProftpd(folder, served);
-    if (proftpd !== undefined) servers.push(proftpd);
+    const stock = pathToFileURL(join(options.root, 'scripts/interop/ftp-servers.mjs')).href;
+    const { startVsftpd, startProftpd } = (await import(stock)) as {
+      startVsftpd: StartStock;
+      startProftpd: StartStock;
+    };
+    servers.push(await startOmni(options.root, folder, served));
+    for (const start of [startVsftpd, startProftpd]) {
+      try {
+        const { name, port, child } = await start({ root: options.root, folder, served, freePort, answers });
+        servers.push({ name, port, child, tls: true });
+      } catch (error) {
+        process.stderr.write(`bench: not compared: ${(error as Error).message}\n`);
+      }
+    }
     const rows = await measureAll(servers, Math.min(options.rounds, 7), folder);
     return { text: table(rows, servers), rows };
   } finally {
@@ -61,14 +67,15 @@ export async function compare(options: { rounds: number; root: string }): Promis
 
 async function measureAll(servers: readonly RunningServer[], rounds: number, folder: string): Promise<Row[]> {
   const up = join(folder, 'up');
-  writeFileSync(up, Buffer.alloc(50_000_000, 'omni'));
+  writeFileSync(up, '');
+  truncateSync(up, LARGE_OCTETS);
   const url = (server: RunningServer, path: string) => `ftp://127.0.0.1:${server.port}/${path}`;
   const tls = ['-k', '--ssl-reqd'];
   const measures: [string, (server: RunningServer) => Promise<number | undefined>, number?][] = [
     ['500 MB down, plain', (s) => curl('-o', '/dev/null', url(s, 'large'))],
     ['500 MB down, TLS', async (s) => (s.tls ? curl(...tls, '-o', '/dev/null', url(s, 'large')) : undefined)],
-    ['50 MB up, plain', (s) => curl('-T', up, url(s, 'in/up'))],
-    ['50 MB up, TLS', async (s) => (s.tls ? curl(...tls, '-T', up, url(s, 'in/up')) : undefined)],
+    ['500 MB up, plain', (s) => curl('-T', up, url(s, 'in/up'))],
+    ['500 MB up, TLS', async (s) => (s.tls ? curl(...tls, '-T', up, url(s, 'in/up')) : undefined)],
     ['10,000 files listed', (s) => curl('-o', '/dev/null', url(s, 'many/'))],
     ['100 clients at once, 1 MB each', (s) => crowd(url(s, 'million'))],
     ['1 kB file on an open session', smallFile],
@@ -139,99 +146,15 @@ async function startOmni(root: string, folder: string, served: string): Promise<
     'read-write',
     '--quiet',
   ];
-  return started('omni', port, spawn(join(root, 'bin/omni'), [...options, ...tls], { stdio: 'ignore' }), true);
+  const child = spawn(join(root, 'bin/omni'), [...options, ...tls], { stdio: 'ignore' });
+  await answers(port);
+  return { name: 'omni', port, child, tls: true };
 }
 
-async function startVsftpd(folder: string, served: string): Promise<RunningServer> {
-  const port = await freePort();
-  const lines = {
-    listen: 'YES',
-    listen_ipv6: 'NO',
-    background: 'NO',
-    listen_port: port,
-    listen_address: '127.0.0.1',
-    anonymous_enable: 'YES',
-    local_enable: 'NO',
-    no_anon_password: 'YES',
-    anon_root: served,
-    run_as_launching_user: 'YES',
-    write_enable: 'YES',
-    anon_upload_enable: 'YES',
-    anon_other_write_enable: 'YES',
-    xferlog_enable: 'NO',
-    max_clients: 500,
-    max_per_ip: 500,
-    ssl_enable: 'YES',
-    allow_anon_ssl: 'YES',
-    require_ssl_reuse: 'NO',
-    ssl_ciphers: 'HIGH',
-    rsa_cert_file: join(folder, 'cert.pem'),
-    rsa_private_key_file: join(folder, 'key.pem'),
-  };
-  const file = join(folder, 'vsftpd.conf');
-  writeFileSync(
-    file,
-    Object.entries(lines)
-      .map(([key, value]) => `${key}=${value}\n`)
-      .join(''),
-  );
-  return started('vsftpd', port, spawn('vsftpd', [file], { stdio: 'ignore' }), true);
-}
-
-async function startProftpd(folder: string, served: string): Promise<RunningServer | undefined> {
-  const unpacked = join(folder, 'proftpd');
-  mkdirSync(unpacked);
-  const download = spawnSync('apt-get', ['-q', 'download', ...PROFTPD_PACKAGES], { cwd: unpacked, stdio: 'ignore' });
-  if (download.status !== 0) return undefined;
-  for (const file of execFileSync('ls', [unpacked], { encoding: 'utf8' }).trim().split('\n'))
-    if (file.endsWith('.deb')) execFileSync('dpkg-deb', ['-x', join(unpacked, file), unpacked]);
-  const port = await freePort();
-  const text = `ServerType standalone
-DefaultServer on
-Port ${port}
-DefaultAddress 127.0.0.1
-SocketBindTight on
-ModulePath ${unpacked}/usr/lib/proftpd
-LoadModule mod_tls.c
-PidFile ${folder}/proftpd.pid
-ScoreboardFile ${folder}/proftpd.scoreboard
-DelayEngine off
-WtmpLog off
-TransferLog none
-SystemLog none
-UseReverseDNS off
-MaxInstances 500
-User nobody
-Group nogroup
-TLSEngine on
-TLSRequired off
-TLSRSACertificateFile ${folder}/cert.pem
-TLSRSACertificateKeyFile ${folder}/key.pem
-TLSOptions NoSessionReuseRequired
-<Anonymous ${served}>
-  User nobody
-  Group nogroup
-  UserAlias anonymous nobody
-  RequireValidShell off
-  AllowOverwrite on
-</Anonymous>
-`;
-  const file = join(folder, 'proftpd.conf');
-  writeFileSync(file, text);
-  const env = { ...process.env, LD_LIBRARY_PATH: join(unpacked, 'usr/lib/x86_64-linux-gnu') };
-  const child = spawn(join(unpacked, 'usr/sbin/proftpd'), ['-n', '-c', file], { stdio: ['ignore', 2, 2], env });
-  try {
-    return await started('proftpd', port, child, true);
-  } catch {
-    await stop(child);
-    return undefined;
-  }
-}
-
-/** When the server answers. */
-async function started(name: string, port: number, child: ChildProcess, tls: boolean): Promise<RunningServer> {
+/** Resolves when the server greets. */
+async function answers(port: number): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const answers = await new Promise<boolean>((resolve) => {
+    const greeted = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1');
       socket.once('data', () => {
         socket.destroy();
@@ -239,10 +162,10 @@ async function started(name: string, port: number, child: ChildProcess, tls: boo
       });
       socket.once('error', () => resolve(false));
     });
-    if (answers) return { name, port, child, tls };
+    if (greeted) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`${name} does not answer`);
+  throw new Error(`nothing answers on port ${port}`);
 }
 
 /** Seconds of one curl; undefined when it failed. */
@@ -322,9 +245,3 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
-
-const onPath = (program: string): boolean =>
-  (process.env.PATH ?? '')
-    .split(':')
-    .concat('/usr/sbin')
-    .some((directory) => existsSync(join(directory, program)));

@@ -43,14 +43,42 @@ const PROGRAMS = {
     tracepath: 'iputils-tracepath',
   },
   // Postfix is not installed for anybody: it would start a mail server. Its test runs where it is.
-  interop: { swaks: 'swaks', msmtp: 'msmtp', 's-nail': 's-nail', mutt: 'mutt' },
+  interop: {
+    swaks: 'swaks',
+    msmtp: 'msmtp',
+    's-nail': 's-nail',
+    mutt: 'mutt',
+    ncftpget: 'ncftp',
+    'inetutils-ftp': 'inetutils-ftp',
+    wget: 'wget',
+    aria2c: 'aria2',
+    rclone: 'rclone',
+    perl: 'perl',
+    php: 'php-cli',
+    openssl: 'openssl',
+  },
   bench: { iperf3: 'iperf3' },
 };
 /**
  * Debian packages that are unpacked into build/stock instead of installed: chrony and ntpsec exclude each other, and installing
- * either would start a daemon that steers this host's clock. Only the interoperability tests run them, in namespaces.
+ * either would start a daemon that steers this host's clock; likewise vsftpd and proftpd. Only the interoperability tests run them, in namespaces.
  */
-const UNPACKED = { test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'python3-ntp'] };
+const FTP_SERVERS = [
+  'vsftpd',
+  'libwrap0',
+  'proftpd-core',
+  'proftpd-mod-crypto',
+  'libhiredis0.14',
+  'libmemcached11',
+  'libmemcachedutil2',
+  'libhashkit2',
+  'libpcre2-posix3',
+];
+const UNPACKED = {
+  test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'python3-ntp'],
+  interop: FTP_SERVERS,
+  bench: FTP_SERVERS,
+};
 const PURPOSES = {
   build: ['build'],
   demo: ['build', 'demo'],
@@ -98,7 +126,10 @@ function unpackPrograms() {
   const packages = PURPOSES[purpose].flatMap((part) => UNPACKED[part] ?? []);
   const folder = join(root, 'build', 'stock');
   const stamp = join(folder, '.omni-stamp');
-  if (packages.length === 0 || read(stamp) === packages.join(' ')) return;
+  const there = read(stamp)?.split(' ') ?? [];
+  if (packages.every((name) => there.includes(name))) return;
+  // What another purpose has put there stays.
+  packages.push(...there.filter((name) => name !== '' && !packages.includes(name)));
   if (!onPath('apt-get') || !onPath('dpkg-deb'))
     return say(`no apt-get here: tests against ${packages.join(', ')} will skip`);
   say(`Debian packages to unpack into build/stock (not installed): ${packages.join(' ')}`);
