@@ -74,8 +74,8 @@ async function measureAll(servers: readonly RunningServer[], rounds: number, fol
   const measures: [string, (server: RunningServer) => Promise<number | undefined>, number?][] = [
     ['500 MB down, plain', (s) => curl('-o', '/dev/null', url(s, 'large'))],
     ['500 MB down, TLS', async (s) => (s.tls ? curl(...tls, '-o', '/dev/null', url(s, 'large')) : undefined)],
-    ['500 MB up, plain', (s) => curl('-T', up, url(s, 'in/up'))],
-    ['500 MB up, TLS', async (s) => (s.tls ? curl(...tls, '-T', up, url(s, 'in/up')) : undefined)],
+    ['500 MB up, plain', (s) => curl('-T', up, url(s, `in/${s.name}`))],
+    ['500 MB up, TLS', async (s) => (s.tls ? curl(...tls, '-T', up, url(s, `in/${s.name}`)) : undefined)],
     ['10,000 files listed', (s) => curl('-o', '/dev/null', url(s, 'many/'))],
     ['100 clients at once, 1 MB each', (s) => crowd(url(s, 'million'))],
     ['1 kB file on an open session', smallFile],
@@ -188,6 +188,10 @@ function smallFile(server: RunningServer): Promise<number | undefined> {
   return new Promise((resolve) => {
     const control = connect(server.port, '127.0.0.1');
     control.setNoDelay(true);
+    control.setTimeout(10_000, () => {
+      control.destroy();
+      resolve(undefined);
+    });
     const times: number[] = [];
     let begin = 0;
     let seen = '';
@@ -207,12 +211,15 @@ function smallFile(server: RunningServer): Promise<number | undefined> {
     function answer(line: string): void {
       const code = line.slice(0, 4);
       if (code === '220 ') control.write('USER anonymous\r\n');
-      else if (code === '331 ') control.write('PASS x\r\n');
+      else if (code === '331 ') control.write('PASS bench@example.com\r\n');
       else if (code === '230 ') control.write('TYPE I\r\n');
       else if (code === '200 ') next();
       else if (code === '229 ') {
         const data = connect(Number(/\|(\d+)\|\)/.exec(line)![1]), '127.0.0.1', () => control.write('RETR small\r\n'));
         data.resume();
+      } else if (/^[45]\d\d /.test(code)) {
+        control.destroy();
+        resolve(undefined);
       } else if (code === '226 ') {
         times.push((performance.now() - begin) / 1000);
         if (times.length < 50) next();

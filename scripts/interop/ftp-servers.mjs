@@ -83,6 +83,7 @@ WtmpLog off
 TransferLog none
 SystemLog none
 UseReverseDNS off
+UseFtpUsers off
 MaxInstances 500
 User nobody
 Group nogroup

@@ -74,6 +74,7 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
   const routes = computeRoutes(partial, links, networks);
   if (problems.length > 0) return { ok: false, problems };
 
+  const intermittent = links.some(({ up, down }) => [up, down].some(({ contacts }) => contacts.kind !== 'always'));
   const nodes = partial.map(({ name, node, tun, sysctls, interfaces: mine, forwards, ...own }): ResolvedNode => {
     const classes = node.classes ?? scenario.classes;
     const ipv6 = [...(tun?.addresses ?? []), ...mine.flatMap((i) => i.addresses)].some((a) => a.includes(':'));
@@ -88,7 +89,7 @@ export function resolveScenario(scenario: Scenario, directory: string, now: numb
       ...routes.get(name)!,
       ...(classes !== undefined && { classes: resolveClasses(classes) }),
       forwards,
-      sysctls: { ...kernelSysctls(forwards, ipv6), ...sysctls, ...texts(node.sysctl) },
+      sysctls: { ...kernelSysctls(forwards, ipv6, intermittent), ...sysctls, ...texts(node.sysctl) },
       ...(node.clock !== undefined && { clock: resolveClock(node.clock) }),
       services: Object.fromEntries(SERVICE_NAMES.flatMap((s) => (node[s] === undefined ? [] : [[s, node[s]]]))),
     };
@@ -119,7 +120,7 @@ function resolveClock(clock: NonNullable<ScenarioNode['clock']>): ClockSettings 
   };
 }
 
-function kernelSysctls(forwards: boolean, ipv6: boolean): Record<string, string> {
+function kernelSysctls(forwards: boolean, ipv6: boolean, intermittent: boolean): Record<string, string> {
   return {
     'net.ipv4.ip_forward': forwards ? '1' : '0',
     // Paths may be asymmetric: a packet may come in where none goes out.
@@ -132,6 +133,8 @@ function kernelSysctls(forwards: boolean, ipv6: boolean): Record<string, string>
     // Services bind ports below 1024 after they gave root up; the namespace is theirs.
     'net.ipv4.ip_unprivileged_port_start': '0',
     'net.ipv4.ping_group_range': '0 2147483647',
+    // A kernel gives a connection up after 15 retransmissions, about 15 minutes; between passes lie hours. 255 make about 8.
+    ...(intermittent ? { 'net.ipv4.tcp_retries2': '255' } : {}),
     // A kernel that solicits routers or reports groups would put frames of its own on the space link.
     ...(ipv6
       ? {
