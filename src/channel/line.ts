@@ -517,7 +517,12 @@ export class Line {
     const undecided = this.#undecided;
     if (event.outcome === 'good') {
       const frame = undecided[0];
-      if (frame !== undefined && frame.firstBit === event.firstBit && frame.endBit === event.endBit) {
+      // The end may differ and the octets not: noise can let an inserted zero at the end serve as the flag's first zero.
+      if (
+        frame !== undefined &&
+        frame.firstBit === event.firstBit &&
+        (frame.endBit === event.endBit || isAsSent(frame, event))
+      ) {
         undecided.shift();
         this.#receive(frame, event);
         return;
@@ -548,7 +553,7 @@ export class Line {
   /** A frame that the deframer passed: as sent, or with errors that the FCS did not see. */
   #receive(frame: Undecided, event: DeframedFrame): void {
     const { packet } = frame;
-    if (sameOctets(packet.arena, frame.frameStart, frame.frameEnd, event.octets)) {
+    if (isAsSent(frame, event)) {
       this.#launch(packet, frame.endBit);
       return;
     }
@@ -790,9 +795,9 @@ const NO_OCTETS = new Uint8Array(0);
 const NOTHING_SEEN: FrameDamage = { outcome: 'abort', octets: NO_OCTETS, flippedBits: NO_FLIPS };
 const CUT_OFF: FrameDamage = { outcome: 'los', octets: NO_OCTETS, flippedBits: NO_FLIPS };
 
-function sameOctets(arena: Uint8Array, start: number, end: number, octets: Uint8Array): boolean {
-  if (end - start !== octets.length) return false;
-  for (let i = 0; i < octets.length; i++) if (arena[start + i] !== octets[i]) return false;
+function isAsSent({ packet, frameStart, frameEnd }: Frame, { octets }: DeframedFrame): boolean {
+  if (frameEnd - frameStart !== octets.length) return false;
+  for (let i = 0; i < octets.length; i++) if (packet.arena[frameStart + i] !== octets[i]) return false;
   return true;
 }
 

@@ -72,11 +72,11 @@ export function measureFrameErrorRate(options: FrameErrorRateOptions): FrameErro
       for (let event = receiver.pollFrame(); event !== undefined; event = receiver.pollFrame()) {
         if (event.outcome !== 'good') continue;
         const { firstBit, endBit, octets } = event;
-        const sent = open.find((frame) => frame.firstBit === firstBit && frame.endBit === endBit);
+        const sent = open.find((frame) => frame.firstBit === firstBit);
         if (sent !== undefined && same(contents, sent.start, stride, octets)) intact++;
         else {
           undetected++;
-          if (sent === undefined) spurious++;
+          if (sent?.endBit !== endBit) spurious++;
         }
       }
       if (!receiver.pending) open = [];
