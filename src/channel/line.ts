@@ -362,7 +362,7 @@ export class Line {
     sending.endBit = firstBit + stuffedBits + FLAG_BITS;
     sending.segment = segment;
     const { tap, link, direction } = this.#options;
-    if (tap === undefined) return;
+    if (tap === undefined || this.#isSilent) return;
     const startsAt = this.#clock.timeOf(firstBit);
     const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
     tap.frameSent(
@@ -618,7 +618,7 @@ export class Line {
   #deliver(packet: PacketBuffer): void {
     this.#packetsOut++;
     this.#octetsOut += packetOctets(packet);
-    if (this.#options.tap !== undefined) this.#tapIntact(packet);
+    if (!this.#isSilent) this.#tapIntact(packet);
     this.#delivered.push(packet);
   }
 
@@ -656,6 +656,11 @@ export class Line {
       this.#options.tap.packetDropped(this.#options.link, this.#options.direction, packet, reason, packet.arrivesAt);
     }
     this.#options.pool.release(packet);
+  }
+
+  get #isSilent(): boolean {
+    const { tap, link, direction } = this.#options;
+    return tap === undefined || tap.silent?.(link, direction) === true;
   }
 
   #tapIntact(packet: PacketBuffer): void {

@@ -17,6 +17,12 @@ export type FrameOutcome = 'good' | 'fcs' | 'abort' | 'runt' | 'giant' | 'unalig
 export const FRAME_OUTCOMES: readonly FrameOutcome[] = ['good', 'fcs', 'abort', 'runt', 'giant', 'unaligned', 'los'];
 
 export interface LinkTap {
+  /**
+   * Whether nothing is kept now of what passes this direction undamaged, so that `frameSent`, and `frameReceived` with outcome
+   * `good`, need not be called: describing a fast link's frames to nobody would halve its speed. Absent: never.
+   */
+  silent?(link: number, direction: LinkDirection): boolean;
+
   /** A packet was handed to the link's transmitter queue. */
   packetIn(link: number, direction: LinkDirection, packet: PacketBuffer, now: Instant): void;
 

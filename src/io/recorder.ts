@@ -23,7 +23,10 @@ export interface RecorderOptions {
   /** The wall time of instant 0, for the timestamps; may be set later, when the data plane has started. */
   readonly epoch?: WallTime;
   readonly ringOctets?: number;
-  /** Octets kept of each packet while no capture runs; default all, but `FAST_SNAP_OCTETS` where the rate is 10 Mbit/s or more. */
+  /**
+   * Octets kept of each packet while no capture runs. Default: all; `FAST_SNAP_OCTETS` from 10 Mbit/s on; from 100 Mbit/s on
+   * only what was damaged or dropped is kept, as far.
+   */
   readonly snapOctets?: number;
   /** Names the program in the capture's header. */
   readonly application?: string;
@@ -33,6 +36,8 @@ export const DEFAULT_RING_OCTETS = 16 << 20;
 /** On a fast line whole packets cost a tenth of a core and fill the ring in a blink; headers tell most of the story. */
 export const FAST_SNAP_OCTETS = 128;
 const FAST_BIT_PER_SECOND = 10e6;
+/** Above this the ring would hold a fraction of a second. */
+const SILENT_BIT_PER_SECOND = 100e6;
 const WHOLE_PACKETS = 0x20000;
 const MOST_REASONS = 1 << 12;
 
@@ -54,13 +59,14 @@ export class Recorder implements LinkTap {
     this.application = options.application ?? 'omni';
     this.ring = new PacketRing(options.ringOctets ?? DEFAULT_RING_OCTETS);
     this.#idleSnap = options.links.flatMap((link) =>
-      link.directions.map(
-        ({ bitPerSecond }) =>
-          options.snapOctets ?? ((bitPerSecond ?? 0) >= FAST_BIT_PER_SECOND ? FAST_SNAP_OCTETS : WHOLE_PACKETS),
-      ),
+      link.directions.map(({ bitPerSecond }) => options.snapOctets ?? idleSnap(bitPerSecond ?? 0)),
     );
     this.#idleSnap.push(WHOLE_PACKETS, WHOLE_PACKETS);
     this.#snap = this.#idleSnap;
+  }
+
+  silent(link: number, direction: LinkDirection): boolean {
+    return this.#snap[link * 2 + direction] === 0;
   }
 
   packetIn(link: number, direction: LinkDirection, packet: PacketBuffer, now: Instant): void {
@@ -79,6 +85,8 @@ export class Recorder implements LinkTap {
     const { arena, start, end, id, trafficClass } = packet;
     // A router that drops before it has chosen a link says −1; that is the interface behind the last link's.
     const where = link < 0 ? this.links.length : link;
+    const snap = this.#snap[where * 2 + direction]!;
+    if (snap === 0 && tap !== TAP.dropped) return;
     this.ring.append(
       where,
       direction,
@@ -93,7 +101,7 @@ export class Recorder implements LinkTap {
       arena,
       start,
       end,
-      this.#snap[where * 2 + direction]!,
+      snap === 0 ? FAST_SNAP_OCTETS : snap,
     );
   }
 
@@ -110,6 +118,7 @@ export class Recorder implements LinkTap {
     endsAt: Instant,
   ): void {
     const snap = this.#snap[link * 2 + direction]!;
+    if (snap === 0) return;
     this.ring.append(
       link,
       direction,
@@ -142,6 +151,7 @@ export class Recorder implements LinkTap {
     const code = outcome === 'good' ? 0 : FRAME_OUTCOMES.indexOf(outcome);
     const flips = flippedBits.length;
     const snap = this.#snap[link * 2 + direction]!;
+    if (snap === 0 && outcome === 'good') return;
     this.ring.append(
       link,
       direction,
@@ -156,7 +166,7 @@ export class Recorder implements LinkTap {
       octets,
       start,
       end,
-      snap,
+      snap === 0 ? FAST_SNAP_OCTETS : snap,
       flippedBits,
     );
   }
@@ -189,4 +199,9 @@ export class Recorder implements LinkTap {
     }
     return index;
   }
+}
+
+function idleSnap(bitPerSecond: number): number {
+  if (bitPerSecond >= SILENT_BIT_PER_SECOND) return 0;
+  return bitPerSecond >= FAST_BIT_PER_SECOND ? FAST_SNAP_OCTETS : WHOLE_PACKETS;
 }
