@@ -1,10 +1,17 @@
 #!/usr/bin/env node
 // `npm run check`: format, lint, both type checks and the fast tests; under a minute.
 import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// A clone that was updated has yesterday's packages; the type checker's words for that mislead.
+const packages = join(root, 'node_modules', '.package-lock.json');
+if (!existsSync(packages) || statSync(packages).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs)
+  process.stderr.write(
+    "check: node_modules may be older than package-lock.json; if something is not found, run 'npm run setup'\n",
+  );
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const steps = [
   ['format and lint', bin('biome'), ['check', '--error-on-warnings', '.']],
