@@ -14,6 +14,7 @@ import {
   TICK_SECONDS,
 } from '../../src/apps/ntp/index.ts';
 import { measureTable, tableMarkdown } from '../../src/cli/verbs/ntp.ts';
+import { replayFigure5 } from '../../src/lab/ntp-figure.ts';
 
 const SEEDS = Array.from({ length: 10 }, (_, i) => i + 1);
 
@@ -96,6 +97,22 @@ describe('figure 5 of the OMNI paper', () => {
   test('the true error is above two ticks, which the flight could not see; the correction cures it', () => {
     expect(figure5().milestones[0]!.trueTicks).toBeGreaterThan(2);
     for (const { trueTicks } of figure5({ corrected: true }).milestones) expect(trueTicks).toBeLessThan(2);
+  });
+  test('as data for a figure: the reported offsets miss the truth by the asymmetry, before and after the steps', () => {
+    const { samples, milestones, enabledAt, setAheadAt } = replayFigure5();
+    expect(milestones).toHaveLength(3);
+    expect(samples.map((s) => s.time)).toEqual(samples.map((s) => s.time).toSorted((a, b) => a - b));
+    const calculated = samples.filter((s) => s.reportedOffset !== undefined);
+    // 24 polls of 30 s in the 12 minutes that NTP is on.
+    expect(calculated.length).toBe(24);
+    expect(calculated[0]!.time).toBeGreaterThan(enabledAt);
+    // 83 octets on the line at 9.6k and 38.4k: (t_up − t_down)/2 is 25.9 ms; jitter and tick add some.
+    for (const { reportedOffset, trueError } of calculated)
+      expect(Math.abs(trueError - reportedOffset! - 0.0259)).toBeLessThan(0.02);
+    const jump = samples.filter((s) => s.time > setAheadAt && s.time < setAheadAt + 20);
+    for (const { trueError } of jump) expect(Math.abs(trueError - 3.25)).toBeLessThan(0.06);
+    expect(replayFigure5({ seed: 2 }).samples).not.toEqual(samples);
+    expect(replayFigure5().samples).toEqual(samples);
   });
   test('draws both', () => {
     const svg = figure5Svg(figure5());
