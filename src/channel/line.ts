@@ -592,6 +592,7 @@ export class Line {
     if (jitter > 0) arrival += Math.floor(this.#jitterRng.uniform() * jitter);
     if (arrival < this.#lastArrival) arrival = this.#lastArrival;
     this.#lastArrival = arrival as Instant;
+    packet.sentAt = sentAt;
     packet.arrivesAt = arrival as Instant;
     packet.next = undefined;
     if (this.#inFlightTail === undefined) this.#inFlightHead = packet;

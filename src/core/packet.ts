@@ -44,6 +44,8 @@ export class PacketBuffer {
   enteredAt = 0 as Instant;
   /** When it was put into the output queue it is in or was last in. */
   queuedAt = 0 as Instant;
+  /** When its frame's closing flag left the transmitter of the line it is on. */
+  sentAt = 0 as Instant;
   /** When its frame's last bit reaches the far end of the line it is on. */
   arrivesAt = 0 as Instant;
   /** What the line did to its frame; undefined while nothing. */

@@ -59,6 +59,8 @@ export interface SpanOptions {
   readonly toInterface: number;
   readonly link: number;
   readonly direction: LinkDirection;
+  /** Changes octets of a packet that came out of the line, before the router gets it (NTP's correction). */
+  readonly rewrite?: ((packet: PacketBuffer) => void) | undefined;
 }
 
 interface Span extends SpanOptions {
@@ -224,6 +226,7 @@ export class LinkDriver {
     const to = this.#nodes[span.to]!;
     for (let packet = span.line.pollDelivered(); packet !== undefined; packet = span.line.pollDelivered()) {
       this.#tap?.packetOut(span.link, span.direction, packet, packet.arrivesAt);
+      span.rewrite?.(packet);
       // A router's time never runs backwards, though arrivals of several lines are handled one line after the other.
       to.now = Math.min(now, Math.max(to.now, packet.arrivesAt)) as Instant;
       to.router.receive(packet, span.toInterface, to.now);

@@ -8,8 +8,10 @@
  * Header compression (RFC 2507, RFC 5225) has its place between a router's output queue and the line that drains it.
  */
 import { join } from 'node:path';
+import type { CorrectionMode } from '../apps/ntp/index.ts';
 import { type Carrier, Line, type LineChange, type NoiseConfig } from '../channel/index.ts';
 import {
+  Counters,
   HEADROOM_OCTETS,
   type Instant,
   type LatenessSnapshot,
@@ -28,6 +30,7 @@ import { type DropReason, type RouteOptions, Router, type RouterSnapshot, type T
 import type { ResolvedDirection, ResolvedLink, ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
 import { type ConservationAlarm, checkConservation } from './conservation.ts';
 import { encapsulationOf, FASTEST_BIT_PER_SECOND, type LineSources, lineSettingsOf } from './line-settings.ts';
+import { ntpRewriter } from './ntp-rewriter.ts';
 
 export interface DataPlaneOptions {
   readonly scenario: ResolvedScenario;
@@ -65,6 +68,8 @@ export interface LinkStatus {
   readonly encapsulation: string;
   readonly fcs: number;
   readonly mtuOctets: number;
+  /** What was done to NTP packets, by outcome (src/apps/ntp/correction.ts). */
+  readonly ntpCorrection: { readonly mode: CorrectionMode; readonly counters: Readonly<Record<string, number>> };
   readonly up: DirectionStatus;
   readonly down: DirectionStatus;
 }
@@ -95,6 +100,7 @@ interface Direction {
 
 interface Link {
   readonly resolved: ResolvedLink;
+  readonly ntpCounters: Counters;
   readonly directions: readonly [Direction, Direction];
 }
 
@@ -224,13 +230,14 @@ class ScenarioDataPlane implements DataPlane {
       pool: { used: this.#pool.capacity - this.#pool.available, capacity: this.#pool.capacity },
       counters: this.#driver.counters.snapshot(),
       alarms: this.#alarms,
-      links: this.#links.map(({ resolved, directions }) => ({
+      links: this.#links.map(({ resolved, directions, ntpCounters }) => ({
         name: resolved.name,
         from: resolved.from,
         to: resolved.to,
         encapsulation: resolved.encapsulation.kind,
         fcs: resolved.fcs,
         mtuOctets: resolved.mtuOctets,
+        ntpCorrection: { mode: resolved.ntpCorrection, counters: ntpCounters.snapshot() },
         up: directionStatus(directions[0], now),
         down: directionStatus(directions[1], now),
       })),
@@ -290,6 +297,8 @@ class ScenarioDataPlane implements DataPlane {
     const ends = [resolved.from, resolved.to] as const;
     const interfaceOf = (node: string) =>
       1 + scenario.links.filter((link) => link.from === node || link.to === node).indexOf(resolved);
+    const ntpCounters = new Counters();
+    const rewrite = ntpRewriter(resolved.ntpCorrection, ntpCounters);
     const directions = ([0, 1] as const).map((direction): Direction => {
       const from = ends[direction];
       const to = ends[1 - direction]!;
@@ -325,10 +334,11 @@ class ScenarioDataPlane implements DataPlane {
         toInterface: interfaceOf(to),
         link: index,
         direction: direction as LinkDirection,
+        rewrite,
       });
       return { name, line, carrier: made.carrier, settings, from, to, router, interfaceIndex };
     });
-    this.#links.push({ resolved, directions: directions as [Direction, Direction] });
+    this.#links.push({ resolved, ntpCounters, directions: directions as [Direction, Direction] });
   }
 
   #direction(link: string, direction: 'up' | 'down'): Direction {

@@ -56,6 +56,7 @@ export function resolveLink(name: string, link: ScenarioLink, context: LinkConte
       holdOctets: link.los?.holdOctets ?? DEFAULT_HOLD_OCTETS,
       holdAge: link.los?.holdAge ?? DEFAULT_HOLD_AGE,
     },
+    ntpCorrection: link.ntpCorrection ?? 'stamp',
     cost: link.cost ?? 10,
   };
 }

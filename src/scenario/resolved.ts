@@ -2,7 +2,7 @@
  * A scenario with every default filled in and every number in base units: bit/s, nanoseconds, octets. Plain JSON, because it
  * travels to the daemon and the app processes in a file. Lists are in the order of the scenario file.
  */
-import type { ClockSettings } from '../apps/ntp/config.ts';
+import type { ClockSettings, CorrectionMode } from '../apps/ntp/config.ts';
 import type { LineCode } from '../channel/index.ts';
 import type { Duration } from '../core/index.ts';
 import type { PresetName } from './presets.ts';
@@ -112,6 +112,7 @@ export interface ResolvedLink {
   readonly up: ResolvedDirection;
   readonly down: ResolvedDirection;
   readonly los: ResolvedLos;
+  readonly ntpCorrection: CorrectionMode;
   readonly cost: number;
 }
 

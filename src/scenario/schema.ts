@@ -4,6 +4,7 @@
  * Quantities come out in base units (bit/s, nanoseconds, octets); resolve.ts fills in defaults and checks what spans keys.
  */
 import { z } from 'zod';
+import { ntpCorrectionMode } from '../apps/ntp/config.ts';
 import { contacts } from './contacts-schema.ts';
 import { PRESET_NAMES } from './presets.ts';
 import {
@@ -237,6 +238,7 @@ const link = z
     up: direction.optional().meta({ description: 'The forward direction.' }),
     down: direction.optional().meta({ description: 'The return direction.' }),
     contacts: contacts().optional(),
+    ntpCorrection: ntpCorrectionMode.optional(),
     los: z
       .strictObject({
         inFlight: z

@@ -8,6 +8,7 @@ import {
   emitPacket,
   isAuthentic,
   LinkCorrector,
+  looksLikeNtp,
   NtpClient,
   NtpServer,
   ntpClientSettings,
@@ -227,6 +228,33 @@ describe("the link's corrector", () => {
     fragment[6] = 0x20;
     expect(new LinkCorrector('rewrite').correct(fragment, 1)).toBe('fragment');
     expect(new LinkCorrector('off').correct(datagram(emitPacket(blank()), true, true), 1)).toBe('off');
+  });
+
+  test('finds NTP in IPv6 and in the IP-in-IP of a Mobile IP tunnel, and never calls what it would stamp uninteresting', () => {
+    const inner = datagram(emitPacket({ ...blank(), extensions: [correctionField()] }), true, true);
+    const tunnelled = new Uint8Array(20 + inner.length);
+    tunnelled.set([0x45, 0, 0, tunnelled.length, 0, 0, 0, 0, 64, 4, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    tunnelled.set(inner, 20);
+    const twice = new Uint8Array(20 + tunnelled.length);
+    twice.set(tunnelled.subarray(0, 20));
+    twice.set(tunnelled, 20);
+    const six = new Uint8Array(40 + inner.length - 20);
+    six.set([0x60, 0, 0, 0, 0, inner.length - 20, 17, 64]);
+    six.set(inner.subarray(20), 40);
+    for (const octets of [inner, tunnelled, six]) {
+      expect(looksLikeNtp(octets, 0, octets.length)).toBe(true);
+      expect(new LinkCorrector('stamp').correct(octets, 0.5)).toBe('stamped');
+      const ntp = octets.subarray(octets.length - (inner.length - 28));
+      const parsed = parsePacket(ntp);
+      expect(parsed.ok && readCorrection(parsed.value.extensions)?.requestSeconds).toBeCloseTo(0.5, 6);
+    }
+    expect(new LinkCorrector('stamp').correct(twice, 0.5)).toBe('notNtp');
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 120 }), (octets) => {
+        if (!looksLikeNtp(octets, 0, octets.length))
+          expect(new LinkCorrector('rewrite').correct(octets, 1)).toBe('notNtp');
+      }),
+    );
   });
 
   test('remembers a bounded number of exchanges', () => {

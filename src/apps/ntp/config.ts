@@ -111,7 +111,7 @@ export type NtpSettings = z.infer<typeof ntpSettings>;
 /** What a link does to the NTP packets that cross it; part of a link's settings. */
 export const ntpCorrectionMode = z
   .enum(['off', 'stamp', 'rewrite'])
-  .default('stamp')
   .describe(
-    "Corrects NTP for this link's serialisation and queueing: 'stamp' fills the correction field of packets that carry one, 'rewrite' also shifts the timestamps of plain replies, for stock programs.",
+    'Cures NTP of unequal rates by telling how long the link held a packet: `stamp` fills the field of packets that ask (ntp.client.correction: stamped), `rewrite` also shifts the timestamps of plain replies, for stock programs. Default stamp.',
   );
+export type CorrectionMode = z.infer<typeof ntpCorrectionMode>;

@@ -19,7 +19,8 @@
  * A link's word is not authenticated: the client believes it only as far as the round trip it measured itself.
  */
 import { Reader, Writer } from '../../core/index.ts';
-import { updateChecksum } from '../../ip/index.ts';
+import { PROTOCOL, updateChecksum } from '../../ip/index.ts';
+import type { CorrectionMode } from './config.ts';
 import { type ExtensionField, HEADER_OCTETS, MODE, NTP_PORT } from './packet.ts';
 
 export const CORRECTION_FIELD_TYPE = 0xf50c;
@@ -80,14 +81,11 @@ export type CorrectionOutcome =
   | 'unknownExchange'
   | 'off';
 
-/** `stamp`: only packets that carry the field. `rewrite`: also shift the timestamps of plain replies, for stock programs. */
-export type CorrectionMode = 'off' | 'stamp' | 'rewrite';
-
 /** Exchanges remembered between request and reply; the oldest give way. */
 const REMEMBERED_EXCHANGES = 1024;
 
 /**
- * In the link's hands. Called once per link that an IPv4 datagram has crossed, when its last bit has arrived, with the time it
+ * In the link's hands. Called once per link that an IP datagram has crossed, when its last bit has arrived, with the time it
  * waited in the output queue and took to serialise (not the propagation delay, which is the same both ways). Changes octets in
  * place and keeps the UDP checksum right; never changes a length. One corrector serves both directions of one link.
  */
@@ -151,18 +149,42 @@ interface UdpSpan {
   readonly payloadLength: number;
 }
 
+/** Cheap enough for every packet of a link: whether `correct` would look further. */
+export function looksLikeNtp(octets: Uint8Array, start: number, end: number): boolean {
+  const udpAt = findUdp(octets, start, end);
+  if (typeof udpAt === 'string') return udpAt === 'fragment';
+  return portAt(octets, udpAt) === NTP_PORT || portAt(octets, udpAt + 2) === NTP_PORT;
+}
+
+const portAt = (octets: Uint8Array, at: number): number => (octets[at]! << 8) | octets[at + 1]!;
+
+/** Where the UDP header begins: behind an IPv4 or IPv6 header, or two of them (RFC 2003, a Mobile IP tunnel). */
+function findUdp(octets: Uint8Array, start: number, end: number, nested = false): number | 'notNtp' | 'fragment' {
+  if (end - start < 20) return 'notNtp';
+  const version = octets[start]! >>> 4;
+  let protocol: number = octets[start + 6]!;
+  let payloadAt = start + 40;
+  if (version === 4) {
+    protocol = octets[start + 9]!;
+    payloadAt = start + (octets[start]! & 15) * 4;
+    if (payloadAt < start + 20) return 'notNtp';
+  } else if (version !== 6) return 'notNtp';
+  if (payloadAt + 8 + HEADER_OCTETS > end) return 'notNtp';
+  if (protocol !== PROTOCOL.udp && protocol !== PROTOCOL.ipInIp) return 'notNtp';
+  if (version === 4 && (portAt(octets, start + 6) & 0x3fff) !== 0) return 'fragment';
+  if (protocol === PROTOCOL.udp) return payloadAt;
+  return nested ? 'notNtp' : findUdp(octets, payloadAt, end, true);
+}
+
 function findNtp(datagram: Uint8Array): UdpSpan | 'notNtp' | 'fragment' {
-  if (datagram.length < 20 || datagram[0]! >>> 4 !== 4 || datagram[9] !== 17) return 'notNtp';
-  const udpAt = (datagram[0]! & 15) * 4;
+  const udpAt = findUdp(datagram, 0, datagram.length);
+  if (typeof udpAt === 'string') return udpAt;
   const payloadAt = udpAt + 8;
-  if (udpAt < 20 || datagram.length < payloadAt + HEADER_OCTETS) return 'notNtp';
-  if ((((datagram[6]! << 8) | datagram[7]!) & 0x3fff) !== 0) return 'fragment';
-  const word = (at: number) => (datagram[at]! << 8) | datagram[at + 1]!;
   const mode = datagram[payloadAt]! & 7;
   // RFC 9109: only the server's port is 123.
-  if (!(mode === MODE.client && word(udpAt + 2) === NTP_PORT) && !(mode === MODE.server && word(udpAt) === NTP_PORT))
-    return 'notNtp';
-  const payloadLength = word(udpAt + 4) - 8;
+  const toServer = mode === MODE.client && portAt(datagram, udpAt + 2) === NTP_PORT;
+  if (!toServer && !(mode === MODE.server && portAt(datagram, udpAt) === NTP_PORT)) return 'notNtp';
+  const payloadLength = portAt(datagram, udpAt + 4) - 8;
   if (payloadLength < HEADER_OCTETS || payloadAt + payloadLength > datagram.length) return 'notNtp';
   return { udpAt, payloadAt, payloadLength };
 }

@@ -8,13 +8,14 @@
 import { type Instant, instant, NEVER, Rng, type WallTime } from '../../core/index.ts';
 import { NtpClient, type NtpClientEvent } from './client.ts';
 import { SpacecraftClock } from './clock-model.ts';
-import { clockSettings, ntpClientSettings } from './config.ts';
-import { type CorrectionMode, LinkCorrector } from './correction.ts';
+import { type CorrectionMode, clockSettings, ntpClientSettings } from './config.ts';
+import { LinkCorrector } from './correction.ts';
 import { NTP_PORT, referenceFromText } from './packet.ts';
 import { NtpServer } from './server.ts';
 import { toNtpTimestamp } from './timestamp.ts';
 
 export interface SimulatedLink {
+  /** The client is on board: its requests go down and the replies come up. */
   readonly upBitPerSec: number;
   readonly downBitPerSec: number;
   readonly propagationSeconds: number;
@@ -125,7 +126,7 @@ export function simulate(options: Simulation): SimulationResult {
 
   const launch = (payload: Uint8Array, toServer: boolean) => {
     if (!isUp(now)) return;
-    const rate = toServer ? link.upBitPerSec : link.downBitPerSec;
+    const rate = toServer ? link.downBitPerSec : link.upBitPerSec;
     const serialisation = ((payload.length + IP_UDP_OCTETS + FRAMING_OCTETS) * 8) / rate;
     const held = serialisation + (link.queueSeconds > 0 ? link.queueSeconds * rng.exponential() : 0);
     const jitter = link.jitterSeconds > 0 ? link.jitterSeconds * rng.normal() : 0;

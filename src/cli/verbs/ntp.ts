@@ -16,15 +16,27 @@ import { hostClock } from '../../io/clock.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
 import { ntpKey, parseKey } from '../../io/ntp-keys.ts';
 import { queryNtp } from '../../io/ntp-query.ts';
+import { type NtpViewOptions, showNtp } from '../ntp-view.ts';
 import { note, printJson, verb } from '../verb.ts';
 
 export function command(): Command {
-  const ntp = verb('ntp', "Ask NTP servers; replay and measure the spacecraft clock's disciplines.", [
+  const ntp = verb('ntp', "Watch a node's clock and its NTP client; ask NTP servers; replay and measure disciplines.", [
+    'omni ntp spacecraft                       # what its client reports, beside the true error; the last polls',
+    'omni ntp spacecraft --follow              # a line for each poll, as it happens',
     'omni ntp query 127.0.0.1:11123            # one line, like ntpdig; no clock is changed',
     'omni ntp query ground --samples 8 --json',
     'omni ntp figure5 --svg figure5.svg        # figure 5 of the OMNI paper, in virtual time',
     'omni ntp table                            # the table of docs/timing.md',
   ]);
+  // The subcommands have options of the same names.
+  ntp
+    .enablePositionalOptions()
+    .argument('[node]', 'node of the running testbed; default: every node that has NTP')
+    .option('--testbed <name>', 'which running testbed; default: the only one')
+    .option('--polls <n>', 'show so many of the last polls', positive, 8)
+    .option('--follow', 'go on with each poll, until Ctrl-C')
+    .option('--json', 'print JSON; with --follow one object a line and poll')
+    .action((node: string | undefined, options: NtpViewOptions) => showNtp(node, options));
   ntp.addCommand(queryCommand());
   ntp.addCommand(figureCommand());
   ntp.addCommand(tableCommand());

@@ -19,6 +19,7 @@ import { NtpClientDriver } from '../../io/ntp-client.ts';
 import { ntpKeys } from '../../io/ntp-keys.ts';
 import { HOST_PRECISION, localReference } from '../../io/ntp-serve.ts';
 import { NtpServerSocket } from '../../io/ntp-server.ts';
+import { NtpPolls } from '../ntp-polls.ts';
 import { onboard } from '../onboard.ts';
 import type { Service, ServiceContext } from '../service.ts';
 
@@ -53,8 +54,8 @@ export async function startNtp(
       return `ntp ${on ? 'on' : 'off'}`;
     });
   const status = () => ({
-    ...(client && { client: client.driver.client.status() }),
-    ...(isNodeClock(clock) && { trueErrorSeconds: clock.error() }),
+    ...(client && { client: { server: settings.client!.server, ...client.driver.client.status() } }),
+    ...(isNodeClock(clock) && { trueErrorSeconds: clock.error(), tickSeconds: clock.model.tick }),
     ...(server && { server: { listening: server.address(), counters: server.server.counters.snapshot() } }),
   });
   return {
@@ -62,6 +63,10 @@ export async function startNtp(
     status,
     handleRequest: (method, params) => {
       if (method === 'status') return status();
+      if (method === 'polls') {
+        const { after } = (params ?? {}) as { after?: unknown };
+        return { ...status(), inContact: inContact(context), polls: client?.polls.after(Number(after) || 0) ?? [] };
+      }
       const action =
         method === 'enable' ? node.action('ntp.enable') : method === 'adjust' ? node.action('clock.adjust') : undefined;
       if (action === undefined) throw new OmniError('OMNI_REQUEST', `NTP on ${context.node} cannot '${method}'`);
@@ -93,11 +98,13 @@ function startClient(context: ServiceContext, settings: NtpSettings, own: NonNul
     key: keyOf(settings, own.keyId),
     up: inContact(context),
   });
+  const polls = new NtpPolls();
   const driver = new NtpClientDriver(client, {
     host,
     port,
     instant: () => clock.instant(),
     onEvent: (event) => {
+      polls.add(event, Number(clock.host.now() / 1_000_000n), clock.error());
       const line = describe(event);
       if (line !== undefined) context.log(line);
     },
@@ -107,6 +114,7 @@ function startClient(context: ServiceContext, settings: NtpSettings, own: NonNul
   return {
     driver,
     clock,
+    polls,
     /** For telemetry: what the client itself believes. */
     reading: () => {
       const status = client.status();
