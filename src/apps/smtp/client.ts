@@ -7,19 +7,10 @@
  * behind the final dot (RFC 2920 section 3.1). With CHECKPOINT the reply to MAIL may be 355 and an offset; the recipients are
  * sent all the same, so that they can be pipelined, and a server that answers them 503 there has them already.
  */
-
 import { DotStuffer } from './dot-stuffer.ts';
-import type { Envelope, Recipient } from './envelope.ts';
+import type { Recipient } from './envelope.ts';
+import { base64, type OutgoingMessage, ServerExtensions } from './extensions.ts';
 import { formatReply, isPositive, ownReply, type Reply, ReplyReader } from './reply.ts';
-
-export interface OutgoingMessage {
-  readonly envelope: Envelope;
-  readonly recipients: readonly Recipient[];
-  /** Octets on the wire: trace fields and stored message, before dot-stuffing. */
-  readonly octets: number;
-  /** `<id@domain>` of RFC 1845; unique to this copy of the message toward this next hop. */
-  readonly transaction: string;
-}
 
 export interface ClientSettings {
   /** What EHLO says. */
@@ -83,7 +74,7 @@ export class SmtpClient {
   readonly #events: ClientEvent[] = [];
   readonly #expected: Expectation[] = [];
   readonly #unsent: { readonly line: string; readonly expect: Expectation }[] = [];
-  #extensions = new Map<string, string>();
+  #extensions = new ServerExtensions([]);
   #ready = false;
   #closed = false;
   #quitting = false;
@@ -131,7 +122,7 @@ export class SmtpClient {
         // RFC 3207 section 4.2: forget what was learned in the clear.
         this.#secure = true;
         this.#reader = new ReplyReader();
-        this.#extensions = new Map();
+        this.#extensions = new ServerExtensions([]);
         this.#command(`EHLO ${this.#settings.name}`, { kind: 'ehlo' });
         break;
       case 'closed':
@@ -223,11 +214,7 @@ export class SmtpClient {
       this.#refuse(reply);
       return;
     }
-    this.#extensions = new Map();
-    for (const line of reply.lines.slice(1)) {
-      const [keyword, ...rest] = line.trim().split(/\s+/);
-      if (keyword) this.#extensions.set(keyword.toUpperCase(), rest.join(' '));
-    }
+    this.#extensions = new ServerExtensions(reply.lines.slice(1));
     if (!this.#secure && this.#settings.tls !== 'never') {
       if (this.#extensions.has('STARTTLS')) {
         this.#command('STARTTLS', { kind: 'starttls' });
@@ -271,51 +258,17 @@ export class SmtpClient {
       sent: false,
       empty: false,
     };
-    const refusal = this.#cannotCarry(message);
+    const refusal = this.#extensions.refusalOf(message);
     if (refusal !== undefined) {
       const replies = message.recipients.map((recipient) => ({ recipient, reply: refusal }));
       this.#events.push({ kind: 'result', message, replies });
       return;
     }
     this.#open++;
-    this.#command(this.#mailCommand(message), { kind: 'mail', transfer });
+    this.#command(this.#extensions.mail(message), { kind: 'mail', transfer });
     for (const recipient of message.recipients)
-      this.#command(this.#rcptCommand(recipient), { kind: 'rcpt', transfer, recipient });
+      this.#command(this.#extensions.rcpt(recipient), { kind: 'rcpt', transfer, recipient });
     this.#command('DATA', { kind: 'data', transfer });
-  }
-
-  #cannotCarry({ envelope, octets }: OutgoingMessage): Reply | undefined {
-    const limit = Number(this.#extensions.get('SIZE') ?? 0);
-    if (limit > 0 && octets > limit)
-      return ownReply(552, '5.3.4', `the message has ${octets} octets; the next hop takes ${limit}`);
-    if (envelope.smtputf8 && !this.#extensions.has('SMTPUTF8'))
-      return ownReply(550, '5.6.7', 'the next hop does not take UTF-8 addresses (RFC 6531)');
-    // RFC 6152 section 3: an 8-bit message must not go to a server without 8BITMIME.
-    if (envelope.eightBit && !this.#extensions.has('8BITMIME'))
-      return ownReply(554, '5.6.3', 'the next hop does not take 8-bit messages (RFC 6152)');
-    return undefined;
-  }
-
-  #mailCommand({ envelope, octets, transaction }: OutgoingMessage): string {
-    const has = (keyword: string) => this.#extensions.has(keyword);
-    let line = `MAIL FROM:<${envelope.reversePath}>`;
-    if (has('SIZE')) line += ` SIZE=${octets}`;
-    if (envelope.eightBit && has('8BITMIME')) line += ' BODY=8BITMIME';
-    if (envelope.smtputf8) line += ' SMTPUTF8';
-    if (has('DSN') && envelope.ret !== undefined) line += ` RET=${envelope.ret}`;
-    if (has('DSN') && envelope.envelopeId !== undefined) line += ` ENVID=${envelope.envelopeId}`;
-    if (has('MT-PRIORITY') && envelope.priority !== 0) line += ` MT-PRIORITY=${envelope.priority}`;
-    if (this.checkpoint) line += ` TRANSID=${transaction}`;
-    return line;
-  }
-
-  #rcptCommand(recipient: Recipient): string {
-    let line = `RCPT TO:<${recipient.address}>`;
-    if (this.#extensions.has('DSN')) {
-      if (recipient.notify !== undefined) line += ` NOTIFY=${recipient.notify.join(',')}`;
-      if (recipient.originalRecipient !== undefined) line += ` ORCPT=${recipient.originalRecipient}`;
-    }
-    return line;
   }
 
   #handleTransferReply(expectation: Extract<Expectation, { transfer: Transfer }>, reply: Reply): void {
@@ -444,16 +397,4 @@ export class SmtpClient {
     }
     if (group !== '') this.#transmits.push({ kind: 'octets', octets: encoder.encode(group) });
   }
-}
-
-const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-export function base64(octets: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < octets.length; i += 3) {
-    const word = (octets[i]! << 16) | ((octets[i + 1] ?? 0) << 8) | (octets[i + 2] ?? 0);
-    text += BASE64[word >> 18]! + BASE64[(word >> 12) & 63]!;
-    text += i + 1 < octets.length ? BASE64[(word >> 6) & 63]! : '=';
-    text += i + 2 < octets.length ? BASE64[word & 63]! : '=';
-  }
-  return text;
 }

@@ -1,31 +1,60 @@
 /**
- * What a link to one next hop costs, learned from what was delivered over it: octets a second from large messages, the fixed cost
- * of a message from small ones, the set-up time from sessions. Exponentially weighted, so it follows a link that changes.
+ * What a link to one next hop costs, learned from what was delivered over it. A transfer takes a fixed time and a time in
+ * proportion to its octets; the line through the transfers of late (least squares, old ones forgotten) gives the latter. Measured
+ * against the plan's rate where the plan has one, so that contacts of different rates teach one another.
+ *
+ * The fixed time is mostly replies, and they queue behind the mail that comes the other way: at 9,600 bit/s each waits up to a
+ * second for the packet before it. So it is learned apart for a quiet and a busy return path.
  */
 import type { WallTime } from '../../core/index.ts';
-import type { Arrivals, LinkModel } from './schedule.ts';
+import type { Arrivals } from './prediction.ts';
+import type { FixedCosts, LinkModel } from './schedule.ts';
 import { secondsBetween } from './wall-time.ts';
 
-/** From this size on a transfer tells the rate; below half of it, the fixed cost. */
-const LARGE_OCTETS = 4096;
-const WEIGHT = 0.25;
+/** A transfer's weight in the estimate falls by this with each later one. */
+const MEMORY = 0.99;
+/** Of 1,500 octets in a frame, and the flags, header and stuffing around them, this much is message data. */
+const SHARE_OF_PLAN = 0.94;
+/** The plan's share counts like a transfer of this many seconds, until there are better ones. */
+const PRIOR_SECONDS = 5;
+const SETUP_SECONDS = 0.5;
+const MESSAGE_SECONDS = 0.1;
+/** A transfer of more than this tells nothing of the fixed time. */
+const LONG_SECONDS = 10;
+/** Fixed times remembered of each kind. */
+const REMEMBERED = 15;
 /** Arrivals remembered, to foresee what comes before the next contact. */
 const ARRIVALS = 200;
 /** Fewer tell nothing yet. */
 const ARRIVALS_ENOUGH = 5;
 
 export class LinkEstimator {
-  #rate: number | undefined;
-  #perMessage: number | undefined;
-  #setup: number | undefined;
-
+  /** Over seconds at the plan's rate, and over octets. */
+  readonly #planned = new CostLine({ slope: 1 / SHARE_OF_PLAN, weight: PRIOR_SECONDS ** 2 });
+  readonly #measured = new CostLine(undefined);
+  readonly #fixed: Readonly<Record<Path, Record<keyof FixedCosts, number[]>>> = {
+    quiet: { setupSeconds: [], firstSeconds: [], nextSeconds: [] },
+    busy: { setupSeconds: [], firstSeconds: [], nextSeconds: [] },
+  };
   readonly #arrivals: { readonly at: WallTime; readonly priority: number; readonly octets: number }[] = [];
 
   get model(): LinkModel {
+    const measured = this.#measured.line;
+    const planned = this.#planned.line;
+    const fixed = (planned ?? measured)?.fixed ?? MESSAGE_SECONDS;
+    const costs = (path: Path, other: Path): FixedCosts => {
+      // On a quiet path the times are nearly one; on a busy one they scatter, and add up to their mean.
+      const typical = (values: readonly number[]) => trimmedMean(values, path === 'quiet' ? 0.45 : 0.15);
+      const known = (kind: keyof FixedCosts) => typical(this.#fixed[path][kind]) ?? typical(this.#fixed[other][kind]);
+      const nextSeconds = known('nextSeconds') ?? fixed;
+      const firstSeconds = known('firstSeconds') ?? nextSeconds;
+      return { setupSeconds: known('setupSeconds') ?? SETUP_SECONDS, firstSeconds, nextSeconds };
+    };
     return {
-      octetsPerSecond: this.#rate,
-      secondsPerMessage: this.#perMessage ?? 0.1,
-      setupSeconds: this.#setup ?? 0.5,
+      octetsPerSecond: measured && 1 / measured.slope,
+      shareOfPlan: planned === undefined ? SHARE_OF_PLAN : 1 / planned.slope,
+      quiet: costs('quiet', 'busy'),
+      busy: costs('busy', 'quiet'),
     };
   }
 
@@ -41,20 +70,89 @@ export class LinkEstimator {
     return { seconds, messages: this.#arrivals };
   }
 
-  setup(seconds: number): void {
-    if (seconds >= 0) this.#setup = blend(this.#setup, seconds);
+  setup(seconds: number, path: Path): void {
+    if (seconds >= 0) this.#remember(path, 'setupSeconds', seconds);
   }
 
-  /** @param seconds from the previous reply, or the envelope's departure, to the final reply. */
-  transfer(octets: number, seconds: number): void {
+  /**
+   * @param seconds from the previous reply, or the envelope's departure, to the final reply.
+   * @param planRate the contact's rate by the plan, in octets a second.
+   */
+  transfer(octets: number, seconds: number, about: TransferCircumstances): void {
     if (!(seconds > 0)) return;
-    const fixed = this.#perMessage ?? 0;
-    if (octets >= LARGE_OCTETS && seconds > fixed * 1.5) this.#rate = blend(this.#rate, octets / (seconds - fixed));
-    else if (this.#rate !== undefined)
-      this.#perMessage = blend(this.#perMessage, Math.max(0, seconds - octets / this.#rate));
-    else if (octets < LARGE_OCTETS / 2) this.#perMessage = blend(this.#perMessage, seconds);
+    const { planRate, path, first } = about;
+    this.#measured.add(octets, seconds);
+    if (planRate !== undefined) this.#planned.add(octets / planRate, seconds);
+    const { shareOfPlan, octetsPerSecond } = this.model;
+    const rate = planRate === undefined ? octetsPerSecond : planRate * shareOfPlan;
+    const sending = rate === undefined ? 0 : octets / rate;
+    // What is left of a long transfer is the error of the rate.
+    if (sending < LONG_SECONDS)
+      this.#remember(path, first ? 'firstSeconds' : 'nextSeconds', Math.max(0, seconds - sending));
+  }
+
+  #remember(path: Path, kind: keyof FixedCosts, seconds: number): void {
+    const known = this.#fixed[path][kind];
+    known.push(seconds);
+    if (known.length > REMEMBERED) known.shift();
   }
 }
 
-const blend = (old: number | undefined, value: number): number =>
-  old === undefined ? value : old + WEIGHT * (value - old);
+/** Whether the peer is sending to us, so that its replies wait in one queue with its mail. */
+export type Path = 'quiet' | 'busy';
+
+export interface TransferCircumstances {
+  /** The contact's rate by the plan, in octets a second. */
+  readonly planRate: number | undefined;
+  readonly path: Path;
+  /** Its envelope did not travel behind the message before it. */
+  readonly first: boolean;
+}
+
+/** seconds = fixed + slope × size, by weighted least squares. */
+class CostLine {
+  readonly #prior: { readonly slope: number; readonly weight: number } | undefined;
+  #sums = { w: 0, x: 0, y: 0, xx: 0, xy: 0 };
+
+  /** @param prior a slope to suppose, and its weight in squared sizes. */
+  constructor(prior: { readonly slope: number; readonly weight: number } | undefined) {
+    this.#prior = prior;
+  }
+
+  add(size: number, seconds: number): void {
+    // A long transfer is uncertain in proportion; a short one by what else is on the line.
+    const weight = 1 / (0.5 + 0.05 * seconds) ** 2;
+    const { w, x, y, xx, xy } = this.#sums;
+    this.#sums = {
+      w: MEMORY * w + weight,
+      x: MEMORY * x + weight * size,
+      y: MEMORY * y + weight * seconds,
+      xx: MEMORY * xx + weight * size * size,
+      xy: MEMORY * xy + weight * size * seconds,
+    };
+  }
+
+  /** Undefined before the first transfer. The fixed part is never negative. */
+  get line(): { readonly fixed: number; readonly slope: number } | undefined {
+    const { w, x, y, xx, xy } = this.#sums;
+    if (w === 0 || x === 0) return undefined;
+    const prior = this.#prior ?? {
+      slope: Math.max(0, y - w * MESSAGE_SECONDS) / x || y / x,
+      weight: (x / w / 10) ** 2,
+    };
+    const slopeThrough = (squares: number, products: number) =>
+      (products + prior.weight * prior.slope) / (squares + prior.weight);
+    const slope = slopeThrough(xx - (x * x) / w, xy - (x * y) / w);
+    const fixed = (y - slope * x) / w;
+    const line = fixed >= 0 ? { fixed, slope } : { fixed: 0, slope: slopeThrough(xx, xy) };
+    // Noise among messages of one size can say anything.
+    return line.slope > 0 ? line : { fixed: 0, slope: y / x };
+  }
+}
+
+/** The mean without the highest and lowest of the values. */
+function trimmedMean(values: readonly number[], trim: number): number | undefined {
+  const edge = Math.floor(values.length * trim);
+  const kept = [...values].sort((a, b) => a - b).slice(edge, values.length - edge);
+  return kept.length === 0 ? undefined : kept.reduce((a, b) => a + b, 0) / kept.length;
+}

@@ -3,8 +3,9 @@ import type { WallTime } from '../../core/index.ts';
 import { type Envelope, LOCAL_HOP, progressOf, wireOctets } from './envelope.ts';
 import type { HopLink } from './hop-link.ts';
 import type { Contact, ContactPlan } from './ports.ts';
+import { type Prediction, predict } from './prediction.ts';
 import type { MailQueue } from './queue.ts';
-import { contactsWith, type Prediction, predict, rateOf } from './schedule.ts';
+import { contactsWith, rateOf } from './schedule.ts';
 import { formatIso, secondsBetween } from './wall-time.ts';
 
 export interface QueueLine {
@@ -79,10 +80,16 @@ export function predictHop(
   contacts: readonly Contact[],
   now: WallTime,
 ): Map<string, Prediction> {
-  const flying = new Map(link.inFlight(now).map((f, rank) => [f.id, { ...f, rank }]));
-  const candidates = [...queue.candidates(link.name, now, 'waiting')].map((candidate) => {
+  const waiting = [...queue.candidates(link.name, now, 'waiting')];
+  const highest = waiting.reduce((most, { priority }) => Math.max(most, priority), Number.NEGATIVE_INFINITY);
+  const flying = new Map(link.inFlight(now).map((flight, rank) => [flight.id, { ...flight, rank }]));
+  const candidates = waiting.map((candidate) => {
     const flight = flying.get(candidate.id);
-    return flight === undefined ? candidate : { ...candidate, octetsLeft: flight.octetsLeft, rank: flight.rank };
+    if (flight === undefined) return candidate;
+    const { rank, ...state } = flight;
+    return link.givesWay(candidate.priority, flight, highest)
+      ? { ...candidate, ...state }
+      : { ...candidate, ...flight };
   });
   return predict({
     candidates,
@@ -90,6 +97,7 @@ export function predictHop(
     model: link.estimator.model,
     checkpoint: link.peerHasCheckpoint ?? true,
     connected: link.sessionState === 'open',
+    path: link.path,
     arrivals: link.estimator.arrivals(now),
     now,
   });

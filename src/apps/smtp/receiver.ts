@@ -82,6 +82,10 @@ export class Receiver {
     return this.#accepted.has(transaction);
   }
 
+  /** Another relay is in the middle of a message to us. */
+  get receiving(): boolean {
+    return this.#active.size > 0;
+  }
   get partialCount(): number {
     return this.#partial.size;
   }

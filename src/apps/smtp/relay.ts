@@ -5,9 +5,10 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import { parseMailbox } from './address.ts';
-import type { OutgoingMessage, RecipientReply } from './client.ts';
+import type { RecipientReply } from './client.ts';
 import { composeNotice, wantsNotice } from './dsn.ts';
 import { type Envelope, isFinished, LOCAL_HOP, type Recipient } from './envelope.ts';
+import type { OutgoingMessage } from './extensions.ts';
 import { HopLink } from './hop-link.ts';
 import { list, type QueueLine } from './listing.ts';
 import type { Limits, Policy, Route } from './policy.ts';
@@ -245,6 +246,7 @@ export class Relay {
       queue: this.queue,
       contacts,
       now,
+      receiving: () => this.receiver.receiving,
       dial,
       log,
       readMessage: (message, offset, length) => this.#read(message.envelope, offset, length),

@@ -80,7 +80,20 @@ export class SpaceLink {
         await new Promise<void>((resolve) => simulation.at(end, resolve));
       }
     };
-    let replies: Promise<void> = Promise.resolve();
+    // Replies that wait for the line travel together, as TCP would send them.
+    let replies: Uint8Array[] = [];
+    let replying = false;
+    const reply = async (deliver: (o: Uint8Array) => void): Promise<void> => {
+      if (replying) return;
+      for (replying = true; replies.length > 0; ) {
+        await lineFree(direction.back);
+        const octets = Uint8Array.from(replies.flatMap((r) => [...r]));
+        replies = [];
+        await carry(direction.back, octets, deliver);
+      }
+      replying = false;
+    };
+    const lineFree = (line: Line) => new Promise<void>((resolve) => simulation.at(line.busyUntil, resolve));
     const attempt = (tries: number) => {
       if (pipe.closed) return;
       if (!this.up(simulation.now)) {
@@ -95,8 +108,9 @@ export class SpaceLink {
         farAcceptor = acceptor;
         if (alive()) dialed.connected();
         far = acceptor.accept((octets) => {
-          if (acceptor.alive)
-            replies = replies.then(() => carry(direction.back, octets, (o) => alive() && dialed.received(o)));
+          if (!acceptor.alive) return;
+          replies.push(octets);
+          void reply((o) => alive() && dialed.received(o));
         });
       });
     };

@@ -1,0 +1,306 @@
+/**
+ * One connection to a next hop: drives the client machine over a connection, reads message octets as they are wanted, and tells
+ * its owner what was answered, what broke off and what the transfers cost (RFC 5321 section 3.3; RFC 1845 for the offsets).
+ */
+import type { WallTime } from '../../core/index.ts';
+import { type RecipientReply, SmtpClient } from './client.ts';
+import { progressOf, wireOctets } from './envelope.ts';
+import type { OutgoingMessage } from './extensions.ts';
+import type { LinkEstimator, Path } from './link-estimator.ts';
+import type { Route } from './policy.ts';
+import type { Connection, ContactPlan, Dialed } from './ports.ts';
+import type { MailQueue } from './queue.ts';
+import { formatReply } from './reply.ts';
+import { secondsBetween, wallPlus } from './wall-time.ts';
+
+export interface HopPorts {
+  readonly name: string;
+  readonly queue: MailQueue;
+  readonly contacts: ContactPlan;
+  now(): WallTime;
+  /** Another relay is sending to this one. */
+  receiving(): boolean;
+  dial(route: Route, domain: string, dialed: Dialed): Connection;
+  readMessage(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array>;
+  settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void;
+  interrupted(hop: string, id: string, why: string, storedOctets: number | undefined): void;
+  roundPassed(hop: string, scheduled: boolean): void;
+  unreadable(id: string, error: unknown): void;
+  changed(): void;
+  log(line: string): void;
+}
+
+/** What a session asks of the next hop it serves, and tells it. */
+export interface SessionOwner {
+  readonly name: string;
+  readonly route: Route;
+  readonly rate: number | undefined;
+  readonly path: Path;
+  readonly estimator: LinkEstimator;
+  learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void;
+  sessionReady(session: Session): void;
+  sessionEnded(session: Session, reason: string, now: WallTime): void;
+}
+
+/** Without a reply or a write that the kernel took, a session is dead after this, and the time its kernel's buffer takes. */
+const STALL_SECONDS = 20;
+const KERNEL_BUFFER_OCTETS = 65536;
+/** Supposed of a link of which nothing is known yet: UoSAT-12's uplink. */
+const SLOW_OCTETS_PER_SECOND = 1200;
+/** RFC 5321 section 4.5.3.2: the patience owed to a peer that would have to begin anew. */
+const PATIENCE_SECONDS = 600;
+
+interface Flight {
+  readonly message: OutgoingMessage;
+  offset: number;
+  begun: WallTime | undefined;
+  /** Nothing was on its way when its envelope left. */
+  readonly first: boolean;
+  path: Path;
+}
+
+/** One connection and what is in flight on it. */
+export class Session implements Dialed {
+  readonly #link: SessionOwner;
+  readonly #ports: HopPorts;
+  readonly #client: SmtpClient;
+  readonly #connection: Connection;
+  readonly #dialedAt: WallTime;
+  readonly #dialedPath: Path;
+  readonly #flying: Flight[] = [];
+  #pumping = false;
+  #ended = false;
+  #lastActivity: WallTime;
+  #lastReplyAt: WallTime;
+  #sentSinceReply = 0;
+  ready = false;
+  /** It ended, or is ending, as it should: QUIT. */
+  polite = false;
+  completed = 0;
+  idleSince: WallTime | undefined;
+
+  constructor(link: SessionOwner, ports: HopPorts, now: WallTime) {
+    this.#link = link;
+    this.#ports = ports;
+    this.#dialedAt = now;
+    this.#dialedPath = link.path;
+    this.#lastActivity = now;
+    this.#lastReplyAt = now;
+    const { route } = link;
+    this.#client = new SmtpClient({
+      name: ports.name,
+      tls: route.tls,
+      ...(route.auth === undefined ? {} : { auth: route.auth }),
+    });
+    this.#connection = ports.dial(route, link.name, this);
+  }
+
+  get checkpoint(): boolean {
+    return this.#client.checkpoint;
+  }
+  get wantsMessage(): boolean {
+    return !this.#ended && this.#client.wantsMessage;
+  }
+  get busy(): boolean {
+    return this.#client.busy;
+  }
+  /** The message whose octets are on their way, if any. */
+  get sending(): Flight | undefined {
+    return this.#flying[0];
+  }
+
+  /** When the session counts as dead. RFC 5321 section 4.5.3.2 allows ten minutes; a peer with CHECKPOINT loses nothing sooner. */
+  stalledAt(): WallTime {
+    if (this.#ended || (this.ready && !this.busy)) return wallPlus(this.#lastActivity, 3600);
+    if (!this.ready) return wallPlus(this.#lastActivity, 3 * STALL_SECONDS);
+    if (!this.checkpoint) return wallPlus(this.#lastActivity, PATIENCE_SECONDS);
+    const buffered = Math.min(this.#sentSinceReply, KERNEL_BUFFER_OCTETS);
+    return wallPlus(this.#lastActivity, STALL_SECONDS + buffered / (this.#link.rate ?? SLOW_OCTETS_PER_SECOND));
+  }
+
+  inFlight(now: WallTime): { id: string; octetsLeft: number; secondsSpent: number }[] {
+    return this.#flying.map(({ message, offset, begun }) => ({
+      id: message.envelope.id,
+      octetsLeft: message.octets - offset,
+      secondsSpent: begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now)),
+    }));
+  }
+
+  connected(): void {
+    this.#lastActivity = this.#ports.now();
+    this.#input({ kind: 'connected' });
+  }
+
+  received(octets: Uint8Array): void {
+    this.#lastActivity = this.#ports.now();
+    this.#sentSinceReply = 0;
+    this.#input({ kind: 'octets', octets });
+  }
+
+  closed(reason: string): void {
+    this.#end(reason);
+  }
+
+  send(id: string, now: WallTime): void {
+    const { queue } = this.#ports;
+    const envelope = queue.get(id)!;
+    const { generation } = progressOf(envelope, this.#link.name);
+    const recipients = queue.queuedRecipients(id, this.#link.name);
+    const message: OutgoingMessage = {
+      envelope,
+      recipients,
+      octets: wireOctets(envelope),
+      transaction: transactionId(id, this.#link.name, generation, this.#ports.name),
+    };
+    queue.setFlying(this.#link.name, id, true);
+    this.#ports.log(
+      `event=sending id=${id} hop=${this.#link.name} octets=${message.octets} priority=${envelope.priority}`,
+    );
+    const first = this.#flying.length === 0;
+    this.#flying.push({ message, offset: 0, begun: first ? now : undefined, first, path: this.#link.path });
+    this.#lastActivity = now;
+    this.#input({ kind: 'message', message });
+  }
+
+  quit(): void {
+    this.polite = true;
+    this.#input({ kind: 'quit' });
+  }
+
+  abort(reason: string): void {
+    if (this.#ended) return;
+    this.#end(reason);
+    this.#connection.abort();
+  }
+
+  #input(input: Parameters<SmtpClient['handleInput']>[0]): void {
+    if (this.#ended) return;
+    this.#client.handleInput(input);
+    this.#events();
+    if (!this.#pumping) void this.#pump();
+  }
+
+  /** Carries out what the client wants sent, one after the other; the connection's back-pressure holds it. */
+  async #pump(): Promise<void> {
+    this.#pumping = true;
+    try {
+      for (let t = this.#client.pollTransmit(); t !== undefined && !this.#ended; t = this.#client.pollTransmit()) {
+        if (t.kind === 'octets') {
+          this.#sentSinceReply += t.octets.length;
+          await this.#connection.write(t.octets);
+          this.#lastActivity = this.#ports.now();
+        } else if (t.kind === 'body') {
+          const octets = await this.#read(t.message, t.offset, t.length);
+          if (octets === undefined) return;
+          this.#client.handleInput({ kind: 'body', octets });
+          this.#events();
+        } else if (t.kind === 'startTls') {
+          await this.#connection.startTls();
+          this.#client.handleInput({ kind: 'secured' });
+        } else if (t.kind === 'end') {
+          this.#connection.end();
+          this.#end('closed');
+        } else this.abort(t.reason);
+      }
+    } catch (error) {
+      this.abort(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  async #read(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#ports.readMessage(message, offset, length);
+    } catch (error) {
+      this.#ports.unreadable(message.envelope.id, error);
+      this.abort('a stored message cannot be read');
+      return undefined;
+    }
+  }
+
+  #events(): void {
+    for (let event = this.#client.pollEvent(); event !== undefined; event = this.#client.pollEvent()) {
+      const now = this.#ports.now();
+      switch (event.kind) {
+        case 'ready':
+          this.ready = true;
+          this.#lastReplyAt = now;
+          this.#link.estimator.setup(
+            secondsBetween(this.#dialedAt, now),
+            this.#dialedPath === 'busy' ? 'busy' : this.#link.path,
+          );
+          this.#link.sessionReady(this);
+          break;
+        case 'refused':
+          this.#ports.log(
+            `event=session-refused hop=${this.#link.name} reply=${JSON.stringify(formatReply(event.reply))}`,
+          );
+          break;
+        case 'resumed': {
+          const flight = this.#flying.find((f) => f.message === event.message);
+          if (flight !== undefined) flight.offset = event.offset;
+          break;
+        }
+        case 'bodySent':
+          this.#ports.changed();
+          break;
+        case 'result':
+          this.#result(event.message, event.replies, now);
+          break;
+      }
+    }
+  }
+
+  #result(message: OutgoingMessage, replies: readonly RecipientReply[], now: WallTime): void {
+    const at = this.#flying.findIndex((f) => f.message === message);
+    const [flight] = at < 0 ? [] : this.#flying.splice(at, 1);
+    if (flight !== undefined && replies.some((r) => r.reply.code < 300)) {
+      const from = flight.begun ?? this.#lastReplyAt;
+      const busy = flight.path === 'busy' || this.#link.path === 'busy';
+      const octets = message.octets - flight.offset;
+      this.#link.learnTransfer(octets, secondsBetween(from, now), busy ? 'busy' : 'quiet', flight.first);
+    }
+    this.#lastReplyAt = now;
+    const [next] = this.#flying;
+    if (next !== undefined) {
+      next.begun ??= now;
+      next.path = this.#link.path;
+    }
+    this.completed++;
+    this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
+    this.#ports.settled(this.#link.name, message, replies);
+  }
+
+  #end(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#client.handleInput({ kind: 'closed', reason });
+    const now = this.#ports.now();
+    const { rate } = this.#link;
+    for (const { message, offset, begun } of this.#flying.splice(0)) {
+      this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
+      const spent = begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now));
+      const stored =
+        this.checkpoint && rate !== undefined ? Math.min(message.octets, offset + spent * rate) : undefined;
+      this.#ports.interrupted(
+        this.#link.name,
+        message.envelope.id,
+        reason,
+        stored === undefined ? undefined : Math.floor(stored),
+      );
+    }
+    this.#link.sessionEnded(this, reason, now);
+  }
+}
+
+/** RFC 1845 section 2: at most 80 characters, dot-separated atoms. The hop's name is hashed: it may hold anything. */
+export function transactionId(id: string, hop: string, generation: number, name: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < hop.length; i++) hash = Math.imul(hash ^ hop.charCodeAt(i), 0x01000193) >>> 0;
+  const domain = name
+    .replace(/[^A-Za-z0-9.-]/g, '-')
+    .slice(-30)
+    .replace(/^[.]+/, '');
+  return `<${id.replace(/[^A-Za-z0-9.-]/g, '-').slice(0, 32)}.${hash.toString(16)}.${generation}@${domain}>`;
+}
