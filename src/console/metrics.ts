@@ -84,7 +84,14 @@ export function metricsText(testbed: string, status: DaemonStatus): string {
     for (const direction of ['up', 'down'] as const)
       linkMetrics(out, { link: link.name, direction }, link[direction], dataPlane.uptimeSeconds);
   for (const { name, router } of dataPlane.nodes) if (router !== undefined) routerMetrics(out, name, router);
-  for (const app of status.apps)
+  for (const app of status.apps) {
+    out.add(
+      'omni_app_restarts_total',
+      'counter',
+      'How often an app process that ended was started again.',
+      { node: app.node },
+      app.restarts,
+    );
     out.add(
       'omni_app_up',
       'gauge',
@@ -92,6 +99,7 @@ export function metricsText(testbed: string, status: DaemonStatus): string {
       { node: app.node },
       Number(app.state === 'running'),
     );
+  }
   return out.text();
 }
 

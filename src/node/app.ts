@@ -12,8 +12,9 @@ import { hostClock, NodeClock } from '../io/clock.ts';
 import { loadNative } from '../io/native.ts';
 import type { ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
 import type { ServiceName } from '../scenario/service-settings.ts';
+import { REBOOT_EXIT_CODE } from '../testbed/app-supervisor.ts';
 import type { NodeContacts } from '../testbed/apps.ts';
-import { answerParent } from '../testbed/child.ts';
+import { answerParent, askParent } from '../testbed/child.ts';
 import { fileLog } from '../testbed/log.ts';
 import { nodeLog, nodeRunDirectory, nodeStateDirectory, type TestbedPaths } from '../testbed/run-directory.ts';
 import { ToldContacts } from './app-contacts.ts';
@@ -31,11 +32,12 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
   const services: Service[] = [];
   let contacts: ToldContacts | undefined;
   let nodeClock: NodeClock | undefined;
-  const stop = async () => {
+  const end = async (exitCode: number) => {
     await Promise.allSettled(services.map((service) => service.close()));
     nodeClock?.close();
-    process.exit(0);
+    process.exit(exitCode);
   };
+  const stop = () => end(0);
   process.on('SIGTERM', () => void stop());
   process.on('SIGHUP', () => {});
   process.on('disconnect', () => void stop());
@@ -69,24 +71,23 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
         log(
           `event=starting pid=${process.pid} uid=${process.getuid?.()} services=${wanted.map((w) => w.name).join(',')}`,
         );
-        const told = contacts;
-        const startAll = async () => {
-          for (const { name, settings, start } of wanted)
-            services.push(
-              await startService(name, start, {
-                scenario: scenario.name,
-                node: nodeName,
-                settings,
-                stateDirectory,
-                runDirectory,
-                clock,
-                contacts: told,
-                log: (line) => log(`service=${name} ${line}`),
-              }),
-            );
-        };
-        offerReboot({ scenario: scenario.name, node: nodeName }, services, startAll, log);
-        await startAll();
+        offerProcessActions({ scenario: scenario.name, node: nodeName }, () => {
+          log('event=rebooting');
+          void end(REBOOT_EXIT_CODE);
+        });
+        for (const { name, settings, start } of wanted)
+          services.push(
+            await startService(name, start, {
+              scenario: scenario.name,
+              node: nodeName,
+              settings,
+              stateDirectory,
+              runDirectory,
+              clock,
+              contacts,
+              log: (line) => log(`service=${name} ${line}`),
+            }),
+          );
         return services.map((service) => service.name);
       }
       case 'contacts':
@@ -102,23 +103,17 @@ export async function runApp(paths: TestbedPaths, nodeName: string): Promise<voi
   });
 }
 
-/** A command's reboot: every service ends and begins anew from what it has on disk; the clock and the process go on. */
-function offerReboot(
-  node: { scenario: string; node: string },
-  services: Service[],
-  startAll: () => Promise<void>,
-  log: (line: string) => void,
-): void {
-  const reboot = async () => {
-    log('event=rebooting');
-    await Promise.allSettled(services.splice(0).map((service) => service.close()));
-    await startAll();
-    log('event=rebooted');
-  };
-  onboard(node).offer('reboot', () => {
+/** What commands may ask for that is no service's business. */
+function offerProcessActions(node: { scenario: string; node: string }, reboot: () => void): void {
+  const offered = onboard(node);
+  offered.offer('reboot', () => {
     // The command's last report leaves first.
-    setTimeout(() => void reboot(), REBOOT_AFTER_MS);
+    setTimeout(reboot, REBOOT_AFTER_MS);
     return 'rebooting';
+  });
+  offered.offer('link.rate', async ({ bitPerSec }) => {
+    const links = (await askParent('set-return-rate', { bitPerSecond: Number(bitPerSec) })) as string[];
+    return `${links.join(', ')} down at ${bitPerSec} bit/s`;
   });
 }
 

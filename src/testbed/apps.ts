@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { OmniError } from '../core/index.ts';
 import type { ResolvedNode } from '../scenario/resolved.ts';
-import { Child } from './child.ts';
+import { type AskHandler, Child } from './child.ts';
 import { nodeLog, type TestbedPaths } from './run-directory.ts';
 
 export interface AppStatus {
@@ -36,7 +36,8 @@ export class AppProcess {
   readonly node: ResolvedNode;
   readonly #child: Child;
 
-  constructor(node: ResolvedNode, paths: TestbedPaths) {
+  /** @param onAsk what the process may ask of the daemon. */
+  constructor(node: ResolvedNode, paths: TestbedPaths, onAsk: AskHandler) {
     this.node = node;
     const log = openSync(nodeLog(paths, node.name), 'a', 0o644);
     const program = fileURLToPath(new URL('../node/app-main.js', import.meta.url));
@@ -49,6 +50,7 @@ export class AppProcess {
           env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
         }),
         `app process of ${node.name}`,
+        onAsk,
       );
     } finally {
       closeSync(log);
@@ -92,8 +94,8 @@ export class AppProcess {
     return this.#child.request('service', AbortSignal.timeout(10_000), { service, method, params });
   }
 
-  onEnd(listener: (reason: string) => void): void {
-    this.#child.onEnd(listener);
+  onEnd(listener: (reason: string, exitCode: number | undefined) => void): void {
+    this.#child.onEnd((reason) => listener(reason, this.#child.exitCode));
   }
 
   kill(signal: NodeJS.Signals): void {

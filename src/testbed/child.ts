@@ -14,6 +14,20 @@ export type ChildAnswer =
       readonly error: { readonly message: string; readonly code?: string; readonly remedy?: string };
     };
 
+/** What a child asks of its parent. */
+interface ParentRequest {
+  readonly ask: number;
+  readonly request: string;
+  readonly params?: unknown;
+}
+type ParentAnswer = { readonly answer: number } & (
+  | { readonly result: unknown }
+  | { readonly error: { readonly message: string; readonly code?: string } }
+);
+
+/** Answers a child's request; what it throws goes back to the child. */
+export type AskHandler = (request: string, params: unknown) => unknown;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -23,16 +37,23 @@ export class Child {
   readonly pid: number;
   /** Why it ended; undefined while it runs. */
   ended: string | undefined;
+  exitCode: number | undefined;
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
 
-  constructor(process: ChildProcess, what: string) {
+  constructor(process: ChildProcess, what: string, onAsk?: AskHandler) {
     this.#process = process;
     this.pid = process.pid ?? -1;
-    process.on('message', (message) => this.#answer(message as ChildAnswer));
+    process.on('message', (message) => {
+      if ('ask' in (message as object)) void this.#serve(message as ParentRequest, onAsk);
+      else this.#answer(message as ChildAnswer);
+    });
     process.once('error', (error) => this.#end(`the ${what} could not be started: ${error.message}`));
-    process.once('exit', (code, signal) => this.#end(`the ${what} ended (${signal ?? `exit ${code}`})`));
+    process.once('exit', (code, signal) => {
+      this.exitCode = code ?? undefined;
+      this.#end(`the ${what} ended (${signal ?? `exit ${code}`})`);
+    });
   }
 
   /** Rejects with OmniError OMNI_DAEMON_ENDED when it ends first, OMNI_INTERRUPTED when the signal comes first. */
@@ -81,6 +102,18 @@ export class Child {
     this.#process.unref();
   }
 
+  async #serve({ ask, request, params }: ParentRequest, onAsk: AskHandler | undefined): Promise<void> {
+    let answer: ParentAnswer;
+    try {
+      if (onAsk === undefined) throw new OmniError('OMNI_REQUEST', `nobody answers '${request}'`);
+      answer = { answer: ask, result: (await onAsk(request, params)) ?? null };
+    } catch (error) {
+      const { message, code } = error as Error & { code?: string };
+      answer = { answer: ask, error: { message, ...(code !== undefined && { code }) } };
+    }
+    if (this.#process.connected) this.#process.send(answer, () => {});
+  }
+
   #answer(answer: ChildAnswer): void {
     const waiting = this.#waiting.get(answer.id);
     if (waiting === undefined) return;
@@ -102,9 +135,38 @@ export class Child {
   }
 }
 
+let asked = 0;
+
+/** The child's side: asks its parent for what only that may do. Rejects with what the parent said, or when it is gone. */
+export function askParent(request: string, params: unknown): Promise<unknown> {
+  const ask = ++asked;
+  return new Promise((resolve, reject) => {
+    const settle = (done: () => void) => {
+      process.off('message', listen);
+      process.off('disconnect', gone);
+      done();
+    };
+    const gone = () => settle(() => reject(new OmniError('OMNI_DAEMON_ENDED', 'the daemon ended')));
+    const listen = (message: unknown) => {
+      const answer = message as ParentAnswer;
+      if (answer.answer !== ask) return;
+      settle(() => {
+        if ('error' in answer) reject(new OmniError('OMNI_REQUEST', answer.error.message));
+        else resolve(answer.result);
+      });
+    };
+    process.on('message', listen);
+    process.once('disconnect', gone);
+    process.send?.({ ask, request, params } satisfies ParentRequest, undefined, undefined, (error) => {
+      if (error !== null) gone();
+    });
+  });
+}
+
 /** The child's side: answers what its parent asks. */
 export function answerParent(handle: (request: string, params: unknown) => unknown): void {
   process.on('message', async (message) => {
+    if ('answer' in (message as object)) return;
     const { id, request, params } = message as ChildRequest;
     let answer: ChildAnswer;
     try {

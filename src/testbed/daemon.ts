@@ -16,7 +16,8 @@ import { createDataPlane, type DataPlane, type DataPlaneStatus } from '../node/d
 import { lineSources } from '../node/line-sources.ts';
 import { createRecorder, setRecorderClock } from '../node/recording.ts';
 import type { ResolvedScenario } from '../scenario/resolved.ts';
-import { AppProcess, type AppStatus, type NodeContacts } from './apps.ts';
+import { AppSupervisor, type SupervisedStatus } from './app-supervisor.ts';
+import { AppProcess, type NodeContacts } from './apps.ts';
 import { answerParent } from './child.ts';
 import { serveControl } from './control.ts';
 import { parseLinkChanges } from './link-change.ts';
@@ -33,7 +34,7 @@ export interface DaemonStatus {
   readonly metrics?: string;
   readonly scenario: ResolvedScenario;
   readonly dataPlane: DataPlaneStatus;
-  readonly apps: readonly AppStatus[];
+  readonly apps: readonly SupervisedStatus[];
 }
 
 /** Below this the kernel's own threads stay; above ordinary programs, so that a busy machine does not delay bits. */
@@ -50,7 +51,7 @@ export class Daemon {
   readonly #tuns = new Map<string, { fd: number; name: string }>();
   readonly #recorder: Recorder;
   #dataPlane: DataPlane | undefined;
-  #apps: readonly AppProcess[] = [];
+  #apps: readonly AppSupervisor[] = [];
   #realtime = false;
   #metrics: string | undefined;
   #stays = false;
@@ -116,22 +117,22 @@ export class Daemon {
     await serveControl(this.#paths.controlSocket, (method, params) => this.#handle(method, params));
     this.#apps = this.#scenario.nodes
       .filter((node) => Object.keys(node.services).length > 0)
-      .map((node) => {
-        const app = new AppProcess(node, this.#paths);
-        app.onEnd((reason) => {
-          if (!this.#stopping) this.#log(`event=app-ended node=${node.name} reason=${JSON.stringify(reason)}`);
-        });
-        return app;
-      });
+      .map(
+        (node) =>
+          new AppSupervisor({
+            node,
+            launch: () =>
+              new AppProcess(node, this.#paths, (request, params) => this.#answerApp(node.name, request, params)),
+            contacts: () => this.#contactsOf(node.name),
+            log: this.#log,
+          }),
+      );
     const services = await Promise.all(
-      this.#apps.map(async (app) => ({
-        node: app.node.name,
-        services: await app.start(this.#contactsOf(app.node.name)),
-      })),
+      this.#apps.map(async (app) => ({ node: app.node.name, services: await app.start() })),
     );
     const routes = this.#followContacts();
     setInterval(() => {
-      for (const app of this.#apps) app.tellContacts(this.#contactsOf(app.node.name));
+      for (const app of this.#apps) app.tellContacts();
       routes?.postMessage(this.#linkContacts());
     }, CONTACTS_INTERVAL_MILLISECONDS).unref();
     this.#log(
@@ -209,6 +210,25 @@ export class Daemon {
     }
   }
 
+  /** The narrow port of an app process to the data plane: it may change the rates at which its own node sends to the ground. */
+  #answerApp(node: string, request: string, params: unknown): unknown {
+    if (request !== 'set-return-rate') throw new OmniError('OMNI_REQUEST', `unknown request '${request}'`);
+    const rateBitPerSecond = Number((params as { bitPerSecond?: unknown }).bitPerSecond);
+    if (!(rateBitPerSecond >= 1 && rateBitPerSecond <= 1e12))
+      throw new OmniError('OMNI_BAD_CHANGE', `${rateBitPerSecond} is no rate`);
+    const isGround = (name: string) => this.#scenario.nodes.find((n) => n.name === name)?.kind !== 'spacecraft';
+    const own = this.#scenario.links.filter(
+      ({ from, to }) => (from === node && isGround(to)) || (to === node && isGround(from)),
+    );
+    if (own.length === 0) throw new OmniError('OMNI_NO_SUCH_LINK', `${node} has no link to the ground`);
+    for (const { name, from } of own)
+      this.#dataPlane!.setLink(name, from === node ? 'up' : 'down', { rateBitPerSecond });
+    this.#log(
+      `event=link-rate node=${node} links=${own.map((l) => l.name).join(',')} bitPerSecond=${rateBitPerSecond}`,
+    );
+    return own.map(({ name }) => name);
+  }
+
   async #status(): Promise<DaemonStatus> {
     return {
       pid: process.pid,
@@ -259,10 +279,7 @@ export class Daemon {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#log(`event=stopping why=${JSON.stringify(why)}`);
-    const ended = Promise.all(this.#apps.map((app) => new Promise<void>((resolve) => app.onEnd(() => resolve()))));
-    for (const app of this.#apps) app.kill('SIGTERM');
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, APP_GRACE_MILLISECONDS))]);
-    for (const app of this.#apps) app.kill('SIGKILL');
+    await Promise.all(this.#apps.map((app) => app.stop(APP_GRACE_MILLISECONDS)));
     this.#dataPlane?.stop();
     process.exit(0);
   }

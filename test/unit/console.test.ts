@@ -80,7 +80,7 @@ function status(uptimeSeconds: number, packets: number, inContact = true): Daemo
       ],
       nodes: [{ name: 'spacecraft', router: t.router.snapshot(t.now) }, { name: 'surrey' }],
     },
-    apps: [{ node: 'spacecraft', pid: 1, state: 'ended', reason: 'exit 1', services: {} }],
+    apps: [{ node: 'spacecraft', pid: 1, state: 'ended', reason: 'exit 1', services: {}, restarts: 2 }],
   } as unknown as DaemonStatus;
 }
 

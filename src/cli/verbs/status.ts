@@ -67,7 +67,7 @@ function text({ testbed, status, problem }: Described): string {
       app === undefined
         ? ''
         : app.state === 'running'
-          ? Object.keys(app.services).join(' ')
+          ? `${Object.keys(app.services).join(' ')}${restarted(app)}`
           : `${app.state.toUpperCase()} ${app.reason ?? ''}`;
     return `  ${node.name.padEnd(width)}  ${(node.addresses[0] ?? '').padEnd(15)}  ${node.kind.padEnd(14)}  ${services}`.trimEnd();
   });
@@ -93,6 +93,9 @@ function text({ testbed, status, problem }: Described): string {
     ...alarms.map((alarm) => `  ALARM: ${alarm.where}: ${alarm.missing} packets unaccounted for`),
   ].join('\n');
 }
+
+const restarted = ({ restarts, lastEnd }: DaemonStatus['apps'][number]): string =>
+  restarts === 0 ? '' : ` (restarted ${restarts}×, last ${lastEnd?.at}: ${lastEnd?.reason})`;
 
 function direction(name: string, d: Direction, dataPlane: DaemonStatus['dataPlane']): string {
   const output = dataPlane.nodes
