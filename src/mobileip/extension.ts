@@ -204,3 +204,15 @@ export const authenticationsOf = (
   type: number,
 ): Extract<PlacedExtension, { kind: 'authentication' }>[] =>
   ofKind(extensions, 'authentication').filter((extension) => extension.type === type);
+
+/** Where the part of a message ends that the mobile node's authenticator covers, and that nobody on the way may change. */
+export function endOfAuthorization(extensions: readonly PlacedExtension[], length: number): number {
+  let end = 0;
+  for (const [index, extension] of extensions.entries()) {
+    const authorizing =
+      (extension.kind === 'authentication' && extension.type === EXTENSION.mobileHomeAuthentication) ||
+      (extension.kind === 'skipped' && extension.type === EXTENSION.generalizedAuthentication);
+    if (authorizing) end = extensions[index + 1]?.at ?? length;
+  }
+  return end === 0 ? length : end;
+}

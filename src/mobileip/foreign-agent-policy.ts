@@ -2,9 +2,11 @@
  * What a foreign agent is configured with, and whether it relays a request: RFC 5944 sections 3.7.2 and 3.7.2.3, RFC 3024 section
  * 4.2.1, RFC 2794, RFC 4721. Pure: the request in, a denial's code or undefined out.
  */
+
 import type { Instant, WallTime } from '../core/index.ts';
 import type { Ipv4Address } from '../ip/index.ts';
 import type { AdvertisementMode } from './advertiser.ts';
+import { CODE_MOBILITY_ONLY, emitAgentAdvertisement } from './agent-discovery.ts';
 import { contains, type NetworkPrefix } from './binding-table.ts';
 import type { UdpDatagram } from './datagram.ts';
 import { authenticationsOf, ofKind } from './extension.ts';
@@ -137,4 +139,34 @@ const isLonger = (lifetime: number, maximum: number): boolean => maximum !== INF
 function isFromNeighbour({ datagram, returnStation }: ForeignCircumstances): boolean {
   if (datagram.destination === ALL_MOBILITY_AGENTS) return datagram.timeToLive === 1 || datagram.timeToLive === 255;
   return datagram.timeToLive === 255 || (returnStation !== undefined && datagram.timeToLive === 254);
+}
+
+/** What it says of itself on a link: RFC 5944 section 2.3. */
+export function advertisementOf(
+  options: ForeignAgentOptions,
+  sequence: number,
+  busy: boolean,
+  challenge: Uint8Array | undefined,
+): Uint8Array {
+  return emitAgentAdvertisement({
+    code: CODE_MOBILITY_ONLY,
+    lifetime: options.advertisementLifetime,
+    routers: [{ address: options.address, preference: 0 }],
+    agent: {
+      sequence,
+      registrationLifetime: options.maximumLifetime,
+      registrationRequired: options.registrationRequired,
+      busy,
+      homeAgent: false,
+      foreignAgent: true,
+      minimalEncapsulation: false,
+      greEncapsulation: false,
+      reverseTunnel: options.reverseTunnel !== 'refused',
+      udpTunnel: options.behindNat,
+      revocation: options.revocation,
+      careOfAddresses: [options.careOfAddress],
+    },
+    prefixLengths: options.prefixLength === undefined ? [] : [options.prefixLength],
+    ...(challenge === undefined ? {} : { challenge }),
+  });
 }

@@ -17,14 +17,17 @@ import {
   seconds,
   Writer,
 } from '../core/index.ts';
-import { formatIpv4, type Ipv4Address } from '../ip/index.ts';
+import type { Ipv4Address } from '../ip/index.ts';
 import { Advertiser } from './advertiser.ts';
-import { CODE_MOBILITY_ONLY, emitAgentAdvertisement, isAgentSolicitation } from './agent-discovery.ts';
+import { isAgentSolicitation } from './agent-discovery.ts';
 import { Challenges } from './challenges.ts';
-import type { IcmpMessage, UdpDatagram } from './datagram.ts';
-import { authenticationsOf, ofKind, type PlacedExtension, writeExtension } from './extension.ts';
-import { type ForeignAgentOptions, foreignDenial } from './foreign-agent-policy.ts';
-import { low32, revocationTimestamp, revocationTimestampDifference } from './identification.ts';
+import type { UdpDatagram } from './datagram.ts';
+import { endOfAuthorization, ofKind, writeExtension } from './extension.ts';
+import { isFromHomeAgent, isFromMobileNode } from './foreign-agent-authentication.ts';
+import type { ForeignAgentEvent, ForeignAgentInput, ForeignAgentTransmit } from './foreign-agent-events.ts';
+import { advertisementOf, type ForeignAgentOptions, foreignDenial } from './foreign-agent-policy.ts';
+import { ForeignAgentRevocations } from './foreign-agent-revocations.ts';
+import { low32, revocationTimestamp } from './identification.ts';
 import {
   ALL_MOBILITY_AGENTS,
   ALL_SYSTEMS,
@@ -35,7 +38,6 @@ import {
   MESSAGE,
   MOBILE_IP_PORT,
   REPLY_CODE,
-  replyCodeText,
 } from './numbers.ts';
 import {
   emitRegistrationReply,
@@ -46,51 +48,8 @@ import {
   type RegistrationReply,
   type RegistrationRequest,
 } from './registration.ts';
-import {
-  emitRevocation,
-  emitRevocationAcknowledgement,
-  parseRevocation,
-  parseRevocationAcknowledgement,
-} from './revocation.ts';
-import { Revoker } from './revoker.ts';
-import { authenticate, isAuthentic } from './security.ts';
+import { authenticate } from './security.ts';
 import { type PendingRequest, type Visitor, VisitorList } from './visitor-list.ts';
-
-export type ForeignAgentInput =
-  /** From a mobile node, by a link or by the return link of another station. */
-  | {
-      readonly kind: 'request';
-      readonly link: string;
-      readonly returnStation?: Ipv4Address;
-      readonly datagram: UdpDatagram;
-    }
-  | { readonly kind: 'solicitation'; readonly link: string; readonly message: IcmpMessage }
-  /** From a home agent. */
-  | { readonly kind: 'datagram'; readonly datagram: UdpDatagram }
-  /** An ICMP error about something relayed to this home agent. */
-  | { readonly kind: 'unreachable'; readonly homeAgent: Ipv4Address; readonly code: number }
-  | { readonly kind: 'link'; readonly link: string; readonly up: boolean };
-
-export type ForeignAgentTransmit =
-  | { readonly kind: 'datagram'; readonly link?: string; readonly datagram: UdpDatagram }
-  | { readonly kind: 'icmp'; readonly link: string; readonly message: IcmpMessage };
-
-export type ForeignAgentEvent =
-  | {
-      readonly kind: 'visitor';
-      readonly change: 'arrived' | 'refreshed';
-      readonly visitor: Visitor;
-      readonly latency: number;
-    }
-  | {
-      readonly kind: 'departed';
-      readonly why: 'expired' | 'deregistered' | 'revoked' | 'moved-link';
-      readonly visitor: Visitor;
-    }
-  | { readonly kind: 'relayed'; readonly homeAddress: Ipv4Address; readonly homeAgent: Ipv4Address }
-  | { readonly kind: 'denied'; readonly code: number; readonly homeAddress: Ipv4Address }
-  | { readonly kind: 'discarded'; readonly reason: string; readonly source: Ipv4Address }
-  | { readonly kind: 'advertised'; readonly link: string; readonly sequence: number };
 
 export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTransmit, ForeignAgentEvent> {
   readonly options: ForeignAgentOptions;
@@ -98,8 +57,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
   readonly counters = new Counters();
   readonly #advertisers = new Map<string, Advertiser>();
   readonly #challenges: Challenges;
-  readonly #revoker = new Revoker();
-  readonly #revoked = new Map<string, Instant>();
+  readonly #revocations: ForeignAgentRevocations;
   readonly #lastDenial = new Map<Ipv4Address, Instant>();
   readonly #transmits: ForeignAgentTransmit[] = [];
   readonly #events: ForeignAgentEvent[] = [];
@@ -111,6 +69,12 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
   constructor(options: ForeignAgentOptions, links: readonly string[]) {
     this.options = options;
     this.#challenges = new Challenges(options.random);
+    this.#revocations = new ForeignAgentRevocations(options, this.visitors, this.counters, {
+      send: (destination, port, payload) => this.#sendHome(destination, port, payload),
+      depart: (visitor) => this.#depart(visitor, 'revoked'),
+      inform: (link, now) => this.#advertisers.get(link)?.restartSequence(now),
+      discard: (reason, source) => this.#discard(reason, source),
+    });
     for (const link of links) {
       this.#advertisers.set(
         link,
@@ -154,16 +118,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
       const sequence = advertiser.take(now);
       if (sequence !== undefined) this.#advertise(link, sequence);
     }
-    const identifier = () => revocationTimestamp(this.options.wallTime(now));
-    for (const { revocation, identifier: value } of this.#revoker.due(now, identifier)) {
-      const association = this.options.homeAssociations.preferred(revocation.peer);
-      if (association === undefined) continue;
-      const writer = emitRevocation({ ...revocation, fromHomeAgent: false, identifier: value });
-      authenticate(writer, EXTENSION.foreignHomeAuthentication, association, this.options.hmac);
-      this.counters.add('revocations.sent');
-      this.#sendHome(revocation.peer, MOBILE_IP_PORT, writer.finish());
-    }
-    for (const [key, until] of this.#revoked) if (until <= now) this.#revoked.delete(key);
+    this.#revocations.handleTimeout(now);
   }
 
   pollTransmit(): ForeignAgentTransmit | undefined {
@@ -174,7 +129,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
   }
 
   pollTimeout(): Deadline | undefined {
-    let at = earliest(this.visitors.nextDeadline(), this.#revoker.nextAt());
+    let at = earliest(this.visitors.nextDeadline(), this.#revocations.nextAt());
     let why = 'a visitor or a pending request ends';
     for (const { nextAt } of this.#advertisers.values()) {
       if (nextAt >= at) continue;
@@ -185,7 +140,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
   }
 
   get outstandingRevocations(): number {
-    return this.#revoker.outstanding;
+    return this.#revocations.outstanding;
   }
 
   /** Before an orderly stop: tells home agents, and visitors by an advertisement that begins anew and is busy. */
@@ -193,18 +148,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
     this.#draining = true;
     for (const visitor of [...this.visitors.all()]) {
       this.#depart(visitor, 'revoked');
-      if (visitor.revocation === undefined) continue;
-      this.#revoker.start(
-        {
-          homeAddress: visitor.homeAddress,
-          homeDomainAddress: visitor.homeAgent,
-          foreignDomainAddress: visitor.careOfAddress,
-          inform: visitor.revocation.inform,
-          peer: visitor.homeAgent,
-          expiresAt: visitor.expiresAt,
-        },
-        now,
-      );
+      this.#revocations.start(visitor, now);
     }
     for (const advertiser of this.#advertisers.values()) advertiser.restartSequence(now);
     this.handleTimeout(now);
@@ -212,27 +156,9 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
 
   #advertise(link: string, sequence: number): void {
     const { options } = this;
-    const payload = emitAgentAdvertisement({
-      code: CODE_MOBILITY_ONLY,
-      lifetime: options.advertisementLifetime,
-      routers: [{ address: options.address, preference: 0 }],
-      agent: {
-        sequence,
-        registrationLifetime: options.maximumLifetime,
-        registrationRequired: options.registrationRequired,
-        busy: this.#draining || this.visitors.size >= options.maximumVisitors,
-        homeAgent: false,
-        foreignAgent: true,
-        minimalEncapsulation: false,
-        greEncapsulation: false,
-        reverseTunnel: options.reverseTunnel !== 'refused',
-        udpTunnel: options.behindNat,
-        revocation: options.revocation,
-        careOfAddresses: [options.careOfAddress],
-      },
-      prefixLengths: options.prefixLength === undefined ? [] : [options.prefixLength],
-      ...(options.challenge ? { challenge: this.#challenges.issue() } : {}),
-    });
+    const busy = this.#draining || this.visitors.size >= options.maximumVisitors;
+    const challenge = options.challenge ? this.#challenges.issue() : undefined;
+    const payload = advertisementOf(options, sequence, busy, challenge);
     const message = { source: options.address, destination: ALL_SYSTEMS, timeToLive: 1, payload };
     this.counters.add('advertisements');
     this.#transmits.push({ kind: 'icmp', link, message });
@@ -272,28 +198,12 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
           options.challenge
             ? this.#challenges.check(ofKind(request.extensions, 'challenge')[0]?.challenge, request.homeAddress)
             : undefined,
-        authentic: () => this.#isFromMobileNode(datagram.payload, request),
+        authentic: () => isFromMobileNode(datagram.payload, request, options),
       },
       options,
     );
     if (code === undefined) this.#relay(request, datagram, link, now);
     else this.#deny(code, request, datagram, link, now);
-  }
-
-  /** Section 3.7.2.1. */
-  #isFromMobileNode(payload: Uint8Array, request: RegistrationRequest): boolean {
-    const peer = this.#mobilePeer(request.homeAddress, request.extensions);
-    if (!this.options.mobileAssociations.has(peer)) return true;
-    const extensions = authenticationsOf(request.extensions, EXTENSION.mobileForeignAuthentication);
-    const [extension] = extensions;
-    if (extension === undefined || extensions.length > 1) return false;
-    const association = this.options.mobileAssociations.find(peer, extension.spi);
-    return association !== undefined && isAuthentic(payload, extension, association, this.options.hmac);
-  }
-
-  #mobilePeer(homeAddress: Ipv4Address, extensions: readonly PlacedExtension[]): Ipv4Address | string {
-    const nai = ofKind(extensions, 'networkAccessIdentifier')[0]?.identifier;
-    return homeAddress === 0 || !this.options.mobileAssociations.has(homeAddress) ? (nai ?? homeAddress) : homeAddress;
   }
 
   /** Section 3.7.2.2: nothing up to the mobile node's authenticator changes; what follows it was for us. */
@@ -415,10 +325,10 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
         this.#handleReply(datagram, now);
         break;
       case MESSAGE.revocation:
-        this.#handleRevocation(datagram, now);
+        this.#revocations.handleRevocation(datagram, now);
         break;
       case MESSAGE.revocationAcknowledgement:
-        this.#handleAcknowledgement(datagram);
+        this.#revocations.handleAcknowledgement(datagram);
         break;
       default:
         this.#discard('message-type', datagram.source);
@@ -446,22 +356,12 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
       return;
     }
     const reply = parsed.value;
-    if (pending.lifetime !== 0 && !this.#isFromHomeAgent(datagram, reply)) {
+    if (pending.lifetime !== 0 && !isFromHomeAgent(datagram, reply, this.options)) {
       this.#discard('home-authentication', datagram.source);
       this.#denyPending(pending, REPLY_CODE.homeFailedAuthentication, now);
       return;
     }
     this.#forwardReply(pending, datagram.payload, reply, now);
-  }
-
-  #isFromHomeAgent(datagram: UdpDatagram, reply: RegistrationReply): boolean {
-    const { homeAssociations, hmac } = this.options;
-    if (!homeAssociations.has(datagram.source)) return true;
-    const extensions = authenticationsOf(reply.extensions, EXTENSION.foreignHomeAuthentication);
-    const [extension] = extensions;
-    if (extension === undefined || extensions.length > 1) return false;
-    const association = homeAssociations.find(datagram.source, extension.spi);
-    return association !== undefined && isAuthentic(datagram.payload, extension, association, hmac);
   }
 
   /** Section 3.7.3.2. */
@@ -522,65 +422,6 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
       this.#denyPending(pending, codes[icmpCode] ?? REPLY_CODE.homeAgentUnreachable, now);
   }
 
-  #handleRevocation(datagram: UdpDatagram, now: Instant): void {
-    const parsed = parseRevocation(datagram.payload);
-    if (!parsed.ok) {
-      this.#discard(parsed.reason, datagram.source);
-      return;
-    }
-    const { homeAddress, foreignDomainAddress, identifier, fromHomeAgent, extensions, inform } = parsed.value;
-    const [extension] = authenticationsOf(extensions, EXTENSION.foreignHomeAuthentication);
-    const association = extension && this.options.homeAssociations.find(datagram.source, extension.spi);
-    if (!extension || !association || !isAuthentic(datagram.payload, extension, association, this.options.hmac)) {
-      this.#discard('revocation-authentication', datagram.source);
-      return;
-    }
-    if (!fromHomeAgent || foreignDomainAddress !== this.options.careOfAddress) {
-      this.#discard('revocation-direction', datagram.source);
-      return;
-    }
-    const visitor = this.visitors.find(homeAddress);
-    const key = `${homeAddress}/${datagram.source}`;
-    if (visitor === undefined ? !this.#revoked.has(key) : visitor.homeAgent !== datagram.source) {
-      this.#discard('revocation-unknown-binding', datagram.source);
-      return;
-    }
-    if (visitor !== undefined) {
-      const registered = visitor.revocation?.timestamp;
-      if (registered === undefined || revocationTimestampDifference(identifier, registered) < 0) {
-        this.#discard('revocation-replay', datagram.source);
-        return;
-      }
-      this.#depart(visitor, 'revoked');
-      this.#revoked.set(key, plus(now, seconds(60)));
-      // RFC 3543 section 4.1: the mobile node is told by an advertisement that starts again from 0.
-      if (inform) this.#advertisers.get(visitor.link)?.restartSequence(now);
-    }
-    const writer = emitRevocationAcknowledgement({ inform, homeAddress, identifier });
-    authenticate(writer, EXTENSION.foreignHomeAuthentication, association, this.options.hmac);
-    this.#sendHome(datagram.source, datagram.sourcePort, writer.finish());
-  }
-
-  #handleAcknowledgement(datagram: UdpDatagram): void {
-    const parsed = parseRevocationAcknowledgement(datagram.payload);
-    const association = this.options.homeAssociations.preferred(datagram.source);
-    const extension = parsed.ok
-      ? authenticationsOf(parsed.value.extensions, EXTENSION.foreignHomeAuthentication)[0]
-      : undefined;
-    if (
-      !parsed.ok ||
-      !extension ||
-      !association ||
-      !isAuthentic(datagram.payload, extension, association, this.options.hmac)
-    )
-      this.#discard('acknowledgement-authentication', datagram.source);
-    else if (
-      this.#revoker.acknowledge(datagram.source, parsed.value.homeAddress, parsed.value.identifier) === undefined
-    )
-      this.#discard('acknowledgement-unexpected', datagram.source);
-    else this.counters.add('revocations.acknowledged');
-  }
-
   #sendHome(destination: Ipv4Address, destinationPort: number, payload: Uint8Array): void {
     const source = this.options.careOfAddress;
     const datagram = { source, sourcePort: MOBILE_IP_PORT, destination, destinationPort, timeToLive: 64, payload };
@@ -593,36 +434,6 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
   }
 }
 
-/** Where the part ends that an authorization-enabling extension covers: behind the last one of the mobile node's. */
-function endOfAuthorization(extensions: readonly PlacedExtension[], length: number): number {
-  let end = 0;
-  for (const [index, extension] of extensions.entries()) {
-    const authorizing =
-      (extension.kind === 'authentication' && extension.type === EXTENSION.mobileHomeAuthentication) ||
-      (extension.kind === 'skipped' && extension.type === EXTENSION.generalizedAuthentication);
-    if (authorizing) end = extensions[index + 1]?.at ?? length;
-  }
-  return end === 0 ? length : end;
-}
-
 /** Whether an accepted deregistration ends the visit here: of all care-of addresses, or of ours. */
 const endsHere = (pending: PendingRequest, visitor: Visitor): boolean =>
   pending.careOfAddress === pending.homeAddress || pending.careOfAddress === visitor.careOfAddress;
-
-/** For a log. */
-export function describeForeignAgentEvent(event: ForeignAgentEvent): string {
-  switch (event.kind) {
-    case 'visitor':
-      return `event=${event.change} home=${formatIpv4(event.visitor.homeAddress)} home-agent=${formatIpv4(event.visitor.homeAgent)} lifetime=${event.visitor.lifetime} latency-ms=${(event.latency / 1e6).toFixed(1)}`;
-    case 'departed':
-      return `event=departed why=${event.why} home=${formatIpv4(event.visitor.homeAddress)}`;
-    case 'relayed':
-      return `event=relayed home=${formatIpv4(event.homeAddress)} home-agent=${formatIpv4(event.homeAgent)}`;
-    case 'denied':
-      return `event=denied code="${replyCodeText(event.code)}" home=${formatIpv4(event.homeAddress)}`;
-    case 'discarded':
-      return `event=discarded reason=${event.reason} from=${formatIpv4(event.source)}`;
-    case 'advertised':
-      return `event=advertised link=${event.link} sequence=${event.sequence}`;
-  }
-}

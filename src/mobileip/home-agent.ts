@@ -9,43 +9,17 @@
  * What cannot be authenticated changes nothing and is answered at most a few times a second.
  */
 import { Counters, type Deadline, type Instant, type Machine, NEVER, plus, seconds } from '../core/index.ts';
-import { formatIpv4, type Ipv4Address } from '../ip/index.ts';
+import type { Ipv4Address } from '../ip/index.ts';
 import { type Binding, BindingTable } from './binding-table.ts';
 import type { UdpDatagram } from './datagram.ts';
 import { authenticationsOf, type OtherExtension, ofKind, writeExtension } from './extension.ts';
+import type { HomeAgentEvent, RemovalReason } from './home-agent-events.ts';
 import { type Denial, decide, type Grant, type HomeAgentOptions, type MobileNodeAccount } from './home-agent-policy.ts';
-import {
-  checkIdentification,
-  joined,
-  low32,
-  newReplayRecord,
-  type ReplayRecord,
-  revocationTimestamp,
-  revocationTimestampDifference,
-} from './identification.ts';
-import { EXTENSION, INFINITE_LIFETIME, MESSAGE, MOBILE_IP_PORT, REPLY_CODE, replyCodeText } from './numbers.ts';
+import { HomeAgentRevocations } from './home-agent-revocations.ts';
+import { checkIdentification, joined, low32, newReplayRecord, type ReplayRecord } from './identification.ts';
+import { EXTENSION, INFINITE_LIFETIME, MESSAGE, MOBILE_IP_PORT, REPLY_CODE } from './numbers.ts';
 import { emitRegistrationReply, parseRegistrationRequest, type RegistrationRequest } from './registration.ts';
-import {
-  emitRevocation,
-  emitRevocationAcknowledgement,
-  parseRevocation,
-  parseRevocationAcknowledgement,
-} from './revocation.ts';
-import { type OutstandingRevocation, Revoker } from './revoker.ts';
 import { authenticate, isAuthentic, type SecurityAssociation } from './security.ts';
-
-export type RemovalReason = 'expired' | 'deregistered' | 'moved' | 'revoked';
-
-export type HomeAgentEvent =
-  | {
-      readonly kind: 'bound';
-      readonly change: 'created' | 'refreshed';
-      readonly binding: Binding;
-      readonly replay: ReplayRecord;
-    }
-  | { readonly kind: 'unbound'; readonly why: RemovalReason; readonly binding: Binding; readonly replay: ReplayRecord }
-  | { readonly kind: 'denied'; readonly code: number; readonly homeAddress: Ipv4Address; readonly source: Ipv4Address }
-  | { readonly kind: 'discarded'; readonly reason: string; readonly source: Ipv4Address };
 
 /** What outlives the process: see `restore`. */
 export interface StoredMobileNode {
@@ -64,9 +38,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
   readonly counters = new Counters();
   readonly #accounts = new Map<Ipv4Address | string, MobileNodeAccount>();
   readonly #replay = new Map<Ipv4Address, ReplayRecord>();
-  readonly #revoker = new Revoker();
-  /** Ended by a revocation, to acknowledge its repetitions; by home and care-of address. */
-  readonly #revoked = new Map<string, Instant>();
+  readonly #revocations: HomeAgentRevocations;
   readonly #transmits: UdpDatagram[] = [];
   readonly #events: HomeAgentEvent[] = [];
   #unauthenticTokens = UNAUTHENTIC_REPLIES_PER_SECOND;
@@ -76,6 +48,11 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
 
   constructor(options: HomeAgentOptions) {
     this.options = options;
+    this.#revocations = new HomeAgentRevocations(options, this.bindings, this.counters, {
+      send: (destination, port, payload) => this.#send(destination, port, payload),
+      end: (binding, now) => this.#remove(binding, 'revoked', now),
+      discard: (reason, datagram) => this.#discard(reason, datagram),
+    });
     for (const account of options.mobileNodes) {
       this.#accounts.set(account.homeAddress, account);
       if (account.networkAccessIdentifier !== undefined) this.#accounts.set(account.networkAccessIdentifier, account);
@@ -88,10 +65,10 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
         this.#handleRequest(datagram, now);
         break;
       case MESSAGE.revocation:
-        this.#handleRevocation(datagram, now);
+        this.#revocations.handleRevocation(datagram, now);
         break;
       case MESSAGE.revocationAcknowledgement:
-        this.#handleAcknowledgement(datagram);
+        this.#revocations.handleAcknowledgement(datagram);
         break;
       default:
         this.#discard('message-type', datagram);
@@ -100,10 +77,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
 
   handleTimeout(now: Instant): void {
     for (const binding of this.bindings.expired(now)) this.#remove(binding, 'expired', now);
-    const identifier = () => revocationTimestamp(this.options.wallTime(now));
-    for (const { revocation, identifier: value } of this.#revoker.due(now, identifier))
-      this.#sendRevocation(revocation, value);
-    for (const [key, until] of this.#revoked) if (until <= now) this.#revoked.delete(key);
+    this.#revocations.handleTimeout(now);
   }
 
   pollTransmit(): UdpDatagram | undefined {
@@ -115,7 +89,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
 
   pollTimeout(): Deadline | undefined {
     const expiry = this.bindings.nextExpiry;
-    const revocation = this.#revoker.nextAt();
+    const revocation = this.#revocations.nextAt();
     if (expiry === NEVER && revocation === NEVER) return undefined;
     return expiry <= revocation
       ? { at: expiry, why: 'a binding ends' }
@@ -127,7 +101,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
     const bindings = [...this.bindings.of(homeAddress)];
     for (const binding of bindings) {
       this.#remove(binding, 'revoked', now);
-      this.#startRevocation(binding, true, now);
+      this.#revocations.start(binding, true, now);
     }
     this.handleTimeout(now);
     return bindings.length;
@@ -226,7 +200,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
     }
     const { grant } = decision;
     this.counters.add('accepted');
-    const revocation = this.#negotiateRevocation(datagram, request, grant, now);
+    const revocation = this.#revocations.negotiate(datagram, request, grant, now);
     if (grant.lifetime === 0) this.#deregister(request, account, datagram.source, now);
     else this.#bind(datagram, request, account, grant, identification, revocation, now);
     // RFC 3543 section 3.2: under the authenticator of whoever asked, the mobile node's or the foreign agent's.
@@ -357,11 +331,11 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
       for (const other of [...this.bindings.of(account.homeAddress)]) {
         if (other.careOfAddress === binding.careOfAddress) continue;
         this.#remove(other, 'moved', now);
-        this.#startRevocation(other, false, now);
+        this.#revocations.start(other, false, now);
       }
     }
     this.bindings.put(binding);
-    this.#revoked.delete(`${binding.homeAddress}/${binding.careOfAddress}`);
+    this.#revocations.bound(binding);
     const replay = { ...this.#recordOf(account.homeAddress) };
     this.#events.push({ kind: 'bound', change: known ? 'refreshed' : 'created', binding, replay });
   }
@@ -377,7 +351,7 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
     for (const binding of ended) {
       this.#remove(binding, 'deregistered', now);
       // The foreign agent that relays this request sees the reply; others are told.
-      if (binding.requestSource !== source) this.#startRevocation(binding, false, now);
+      if (binding.requestSource !== source) this.#revocations.start(binding, false, now);
     }
   }
 
@@ -430,140 +404,9 @@ export class HomeAgent implements Machine<UdpDatagram, UdpDatagram, HomeAgentEve
     this.#events.push({ kind: 'discarded', reason, source: datagram.source });
   }
 
-  /** RFC 3543 section 3.2: only with whom the revocations could be authenticated, and only when asked. */
-  #negotiateRevocation(
-    datagram: UdpDatagram,
-    request: RegistrationRequest,
-    grant: Grant,
-    now: Instant,
-  ): { inform: boolean; timestamp: number; direct: boolean; extension: OtherExtension } | undefined {
-    const asked = ofKind(request.extensions, 'revocationSupport')[0];
-    if (asked === undefined || grant.lifetime === 0) return undefined;
-    const direct = request.decapsulationByMobileNode && datagram.source === request.careOfAddress;
-    if (!direct && !this.options.foreignAssociations.has(datagram.source)) return undefined;
-    const timestamp = revocationTimestamp(this.options.wallTime(now));
-    const extension = { kind: 'revocationSupport', inform: asked.inform, timestamp } as const;
-    return { inform: asked.inform, timestamp: asked.timestamp, direct, extension };
-  }
-
-  #startRevocation(binding: Binding, inform: boolean, now: Instant): void {
-    if (binding.revocation === undefined || binding.expiresAt <= now) return;
-    this.#revoker.start(
-      {
-        homeAddress: binding.homeAddress,
-        homeDomainAddress: this.options.address,
-        foreignDomainAddress: binding.careOfAddress,
-        inform: inform && binding.revocation.inform,
-        peer: binding.requestSource,
-        expiresAt: binding.expiresAt,
-      },
-      now,
-    );
-  }
-
-  #sendRevocation(revocation: OutstandingRevocation, identifier: number): void {
-    const secured = this.#securedWith(revocation.peer, revocation.homeAddress);
-    if (secured === undefined) return;
-    const writer = emitRevocation({ ...revocation, fromHomeAgent: true, identifier });
-    authenticate(writer, secured.type, secured.association, this.options.hmac);
-    this.counters.add('revocations.sent');
-    this.#send(revocation.peer, MOBILE_IP_PORT, writer.finish());
-  }
-
-  /** Towards a foreign agent its own association, else the mobile node's (section 3.3). */
-  #securedWith(
-    peer: Ipv4Address,
-    homeAddress: Ipv4Address,
-  ): { type: number; association: SecurityAssociation } | undefined {
-    const foreign = this.options.foreignAssociations.preferred(peer);
-    if (foreign !== undefined) return { type: EXTENSION.foreignHomeAuthentication, association: foreign };
-    const mobile = this.options.mobileAssociations.preferred(homeAddress);
-    return mobile === undefined ? undefined : { type: EXTENSION.mobileHomeAuthentication, association: mobile };
-  }
-
-  #handleRevocation(datagram: UdpDatagram, now: Instant): void {
-    const parsed = parseRevocation(datagram.payload);
-    if (!parsed.ok) {
-      this.#discard(parsed.reason, datagram);
-      return;
-    }
-    const revocation = parsed.value;
-    const authentications = authenticationsOf(revocation.extensions, EXTENSION.foreignHomeAuthentication);
-    const [extension] = authentications;
-    const association =
-      extension && authentications.length === 1
-        ? this.options.foreignAssociations.find(datagram.source, extension.spi)
-        : undefined;
-    if (!extension || !association || !isAuthentic(datagram.payload, extension, association, this.options.hmac)) {
-      this.#discard('revocation-authentication', datagram);
-      return;
-    }
-    const { homeAddress, foreignDomainAddress, identifier } = revocation;
-    const key = `${homeAddress}/${foreignDomainAddress}`;
-    const binding = this.bindings.find(homeAddress, foreignDomainAddress);
-    const known = binding?.revocation;
-    // Section 3.5: a reflection of our own, a replay, or older than the registration that it would end.
-    const current =
-      known !== undefined &&
-      binding?.requestSource === datagram.source &&
-      revocationTimestampDifference(identifier, known.timestamp) >= 0;
-    if (revocation.fromHomeAgent || revocation.homeDomainAddress !== this.options.address) {
-      this.#discard('revocation-direction', datagram);
-      return;
-    }
-    if (binding !== undefined && !current) {
-      this.#discard('revocation-replay', datagram);
-      return;
-    }
-    if (binding === undefined && !this.#revoked.has(key)) {
-      this.#discard('revocation-unknown-binding', datagram);
-      return;
-    }
-    if (binding !== undefined) {
-      this.#remove(binding, 'revoked', now);
-      this.#revoked.set(key, plus(now, seconds(60)));
-    }
-    const inform = revocation.inform && (known?.inform ?? false);
-    const writer = emitRevocationAcknowledgement({ inform, homeAddress, identifier });
-    authenticate(writer, EXTENSION.foreignHomeAuthentication, association, this.options.hmac);
-    this.#send(datagram.source, datagram.sourcePort, writer.finish());
-  }
-
-  #handleAcknowledgement(datagram: UdpDatagram): void {
-    const parsed = parseRevocationAcknowledgement(datagram.payload);
-    if (!parsed.ok) {
-      this.#discard(parsed.reason, datagram);
-      return;
-    }
-    const { homeAddress, identifier, extensions } = parsed.value;
-    const secured = this.#securedWith(datagram.source, homeAddress);
-    const extension = secured && authenticationsOf(extensions, secured.type)[0];
-    if (!secured || !extension || !isAuthentic(datagram.payload, extension, secured.association, this.options.hmac)) {
-      this.#discard('acknowledgement-authentication', datagram);
-      return;
-    }
-    if (this.#revoker.acknowledge(datagram.source, homeAddress, identifier) === undefined)
-      this.#discard('acknowledgement-unexpected', datagram);
-    else this.counters.add('revocations.acknowledged');
-  }
-
   #send(destination: Ipv4Address, destinationPort: number, payload: Uint8Array): void {
     const { address } = this.options;
     const sourcePort = MOBILE_IP_PORT;
     this.#transmits.push({ source: address, sourcePort, destination, destinationPort, timeToLive: 64, payload });
-  }
-}
-
-/** For a log. */
-export function describeHomeAgentEvent(event: HomeAgentEvent): string {
-  switch (event.kind) {
-    case 'bound':
-      return `event=${event.change} home=${formatIpv4(event.binding.homeAddress)} care-of=${formatIpv4(event.binding.careOfAddress)} lifetime=${event.binding.lifetime}`;
-    case 'unbound':
-      return `event=unbound why=${event.why} home=${formatIpv4(event.binding.homeAddress)} care-of=${formatIpv4(event.binding.careOfAddress)}`;
-    case 'denied':
-      return `event=denied code="${replyCodeText(event.code)}" home=${formatIpv4(event.homeAddress)} from=${formatIpv4(event.source)}`;
-    case 'discarded':
-      return `event=discarded reason=${event.reason} from=${formatIpv4(event.source)}`;
   }
 }

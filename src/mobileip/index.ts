@@ -21,17 +21,18 @@ export {
 } from './datagram.ts';
 export { combinedEcn, decapsulate, encapsulate, TUNNEL_HEADER_OCTETS } from './encapsulation.ts';
 export { type Extension, type OtherExtension, ofKind, type PlacedExtension, writeExtension } from './extension.ts';
+export { ForeignAgent } from './foreign-agent.ts';
 export {
   describeForeignAgentEvent,
-  ForeignAgent,
   type ForeignAgentEvent,
   type ForeignAgentInput,
   type ForeignAgentTransmit,
-} from './foreign-agent.ts';
+} from './foreign-agent-events.ts';
 export { FOREIGN_AGENT_DEFAULTS, type ForeignAgentOptions } from './foreign-agent-policy.ts';
 export { ForeignAgentTunnel, HOLD_DEFAULTS } from './foreign-agent-tunnel.ts';
 export { fragmentIpv4 } from './fragment.ts';
-export { describeHomeAgentEvent, HomeAgent, type HomeAgentEvent, type StoredMobileNode } from './home-agent.ts';
+export { HomeAgent, type StoredMobileNode } from './home-agent.ts';
+export { describeHomeAgentEvent, type HomeAgentEvent } from './home-agent-events.ts';
 export {
   HOME_AGENT_DEFAULTS,
   type HomeAgentOptions,
@@ -49,14 +50,14 @@ export {
   ntpTimestamp,
   type ReplayRecord,
 } from './identification.ts';
+export { MobileNode } from './mobile-node.ts';
 export {
   describeMobileNodeEvent,
-  MobileNode,
   type MobileNodeEvent,
   type MobileNodeInput,
   type MobileNodeTransmit,
   type Registration,
-} from './mobile-node.ts';
+} from './mobile-node-events.ts';
 export {
   MOBILE_NODE_DEFAULTS,
   type MobileNodeLink,

@@ -14,9 +14,10 @@ export interface MobileNodeLink {
   readonly name: string;
   /**
    * How an agent is found when the link comes up: `advertisement` waits for one, `solicit` asks, `link-up` registers at once with
-   * the agent that the configuration names, `co-located` registers with the home agent from an address of the node's own.
+   * the agent that the configuration names, `co-located` registers with the home agent from an address of the node's own, `home`
+   * is the home network itself, and `none` has no agent: it only transmits for another link.
    */
-  readonly discovery: 'advertisement' | 'solicit' | 'link-up' | 'co-located';
+  readonly discovery: 'advertisement' | 'solicit' | 'link-up' | 'co-located' | 'home' | 'none';
   /** For `link-up`. */
   readonly agent?: KnownAgent;
   /** For `co-located`. */

@@ -20,81 +20,28 @@ import {
   seconds,
   TimerTable,
 } from '../core/index.ts';
-import { formatIpv4, type Ipv4Address } from '../ip/index.ts';
+import type { Ipv4Address } from '../ip/index.ts';
+import { chooseAgent, isHome } from './agent-choice.ts';
 import { emitAgentSolicitation, parseAgentAdvertisement } from './agent-discovery.ts';
 import { type HeardAgent, LinkState } from './agent-list.ts';
 import type { IcmpMessage, UdpDatagram } from './datagram.ts';
-import { authenticationsOf, type OtherExtension, ofKind, writeExtension } from './extension.ts';
-import { IdentificationSource, low32, revocationTimestampDifference } from './identification.ts';
+import { ofKind } from './extension.ts';
+import { IdentificationSource, low32 } from './identification.ts';
+import type { MobileNodeEvent, MobileNodeInput, MobileNodeTransmit, Registration } from './mobile-node-events.ts';
+import { Negotiation } from './mobile-node-negotiation.ts';
 import type { MobileNodeOptions } from './mobile-node-options.ts';
-import type { Attachment } from './mobile-node-tunnel.ts';
+import { replyAuthenticationFault } from './mobile-node-reply.ts';
+import { type Pending, registrationRequestOctets } from './mobile-node-request.ts';
+import { answerRevocation } from './mobile-node-revocation.ts';
 import {
   ALL_MOBILITY_AGENTS,
-  EXTENSION,
   INFINITE_LIFETIME,
   isAccepted,
   isFromHomeAgent,
   MESSAGE,
   MOBILE_IP_PORT,
-  REPLY_CODE,
-  replyCodeText,
 } from './numbers.ts';
-import { emitRegistrationRequest, parseRegistrationReply, type RegistrationReply } from './registration.ts';
-import { emitRevocationAcknowledgement, parseRevocation } from './revocation.ts';
-import { appendAuthentication, authenticate, isAuthentic } from './security.ts';
-
-export type MobileNodeInput =
-  | { readonly kind: 'link'; readonly link: string; readonly up: boolean }
-  | { readonly kind: 'advertisement'; readonly link: string; readonly message: IcmpMessage }
-  | { readonly kind: 'datagram'; readonly link: string; readonly datagram: UdpDatagram };
-
-export type MobileNodeTransmit =
-  | { readonly kind: 'datagram'; readonly link: string; readonly datagram: UdpDatagram }
-  | { readonly kind: 'icmp'; readonly link: string; readonly message: IcmpMessage };
-
-export interface Registration extends Attachment {
-  readonly link: string;
-  /** Seconds, as granted. */
-  readonly lifetime: number;
-  readonly sentAt: Instant;
-  readonly expiresAt: Instant;
-  readonly homeAddress: Ipv4Address;
-  /** Prefixes that the home agent serves. */
-  readonly networks: number;
-  readonly keepaliveSeconds: number;
-}
-
-export type MobileNodeEvent =
-  /** Traffic goes this way from now on. `latency`: from the first request to the reply. */
-  | {
-      readonly kind: 'registered';
-      readonly change: 'attached' | 'handover' | 'refreshed';
-      readonly registration: Registration;
-      readonly latency: Duration;
-      readonly attempts: number;
-    }
-  /** The link of a registration that still holds is back: traffic goes there before the renewal is answered. */
-  | { readonly kind: 'resumed'; readonly registration: Registration }
-  | { readonly kind: 'detached'; readonly why: 'expired' | 'revoked' | 'home'; readonly registration: Registration }
-  | { readonly kind: 'requested'; readonly link: string; readonly agent: Ipv4Address; readonly attempt: number }
-  | { readonly kind: 'denied'; readonly code: number; readonly agent: Ipv4Address }
-  | { readonly kind: 'discarded'; readonly reason: string; readonly source: Ipv4Address }
-  | { readonly kind: 'keepalive'; readonly registration: Registration };
-
-interface Pending {
-  readonly link: string;
-  readonly agent: HeardAgent | undefined;
-  readonly destination: Ipv4Address;
-  readonly careOfAddress: Ipv4Address;
-  readonly coLocated: boolean;
-  readonly lifetime: number;
-  readonly firstSentAt: Instant;
-  sentAt: Instant;
-  attempts: number;
-  identification: bigint;
-  octets: Uint8Array;
-  timeout: Duration;
-}
+import { parseRegistrationReply, type RegistrationReply } from './registration.ts';
 
 // Implementation constants
 /** Section 3.6.3. */
@@ -115,14 +62,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
   #registration: Registration | undefined;
   #pending: Pending | undefined;
   #lastSentAt: Instant | undefined;
-  #homeAgent: Ipv4Address;
-  #homeAddress: Ipv4Address;
-  #lifetimeLimit = INFINITE_LIFETIME;
-  #offersNetworks: boolean;
-  #reverseTunnel: boolean;
-  #delivery: 'direct' | 'encapsulating';
-  #simultaneous: boolean;
-  #challenge: Uint8Array | undefined;
+  readonly #negotiation: Negotiation;
   #lastRevocation: number | undefined;
   #atHome = false;
   /** The present registration is to be renewed; stays until a reply accepts. */
@@ -136,12 +76,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       options.random,
       options.lastIdentification,
     );
-    this.#homeAgent = options.homeAgent;
-    this.#homeAddress = options.homeAddress;
-    this.#offersNetworks = options.networks.length > 0;
-    this.#reverseTunnel = options.reverseTunnel;
-    this.#delivery = options.delivery;
-    this.#simultaneous = options.simultaneousBindings;
+    this.#negotiation = new Negotiation(options);
     for (const link of options.links) this.#links.set(link.name, new LinkState(link));
   }
 
@@ -150,7 +85,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
   }
   /** The home address, once it is known. */
   get homeAddress(): Ipv4Address {
-    return this.#homeAddress;
+    return this.#negotiation.homeAddress;
   }
   get state(): 'home' | 'registered' | 'registering' | 'searching' | 'out of contact' {
     if (this.#atHome) return 'home';
@@ -236,9 +171,9 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       return;
     }
     this.counters.add('advertisements');
-    const restarted = state.heard(message.source, parsed.value, this.#homeAgent, now);
+    const restarted = state.heard(message.source, parsed.value, this.#negotiation.homeAgent, now);
     state.stopSoliciting();
-    if (parsed.value.challenge !== undefined) this.#challenge = parsed.value.challenge;
+    if (parsed.value.challenge !== undefined) this.#negotiation.challenge = parsed.value.challenge;
     if (restarted && this.#registration?.agent === message.source) {
       this.counters.add('agent-restarts');
       this.#renewalWanted = true;
@@ -249,7 +184,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     if (!state.up || !state.takeSolicitation(now, this.options.maximumSolicitationInterval, this.#uniform)) return;
     const payload = emitAgentSolicitation();
     this.counters.add('solicitations');
-    const message = { source: this.#homeAddress, destination: ALL_MOBILITY_AGENTS, timeToLive: 1, payload };
+    const message = { source: this.#negotiation.homeAddress, destination: ALL_MOBILITY_AGENTS, timeToLive: 1, payload };
     this.#transmits.push({ kind: 'icmp', link: this.#transmitLink(state), message });
   }
 
@@ -263,21 +198,28 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
   #consider(now: Instant): void {
     if (this.#stopping) return;
     const allowed = this.#lastSentAt === undefined ? now : plus(this.#lastSentAt, MINIMUM_SPACING);
-    const choice = this.#choose(now);
+    const choice = chooseAgent(
+      this.#links,
+      this.#registration,
+      this.#negotiation.homeAgent,
+      this.options.handover,
+      now,
+    );
     if (choice === undefined) {
       this.#atHome = false;
       return;
     }
     const { state, agent } = choice;
     const coLocated = state.link.discovery === 'co-located';
-    const target = coLocated ? this.#homeAgent : agent!.address;
+    const atHome = isHome(choice);
+    const target = coLocated || atHome ? this.#negotiation.homeAgent : agent!.address;
     const registration = this.#registration;
     const here = registration?.link === state.link.name && registration.agent === target;
     if (this.#pending !== undefined && this.#pending.link === state.link.name && this.#pending.destination === target)
       return;
     // The registration holds and was made since this link came up: nothing to do.
     if (!this.#renewalWanted && here && registration.sentAt >= state.upSince) return;
-    if (agent?.isHomeAgent === true && this.#atHome) return;
+    if (atHome && this.#atHome) return;
     if (allowed > now) {
       this.#timers.set('register', allowed);
       return;
@@ -285,50 +227,23 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     this.#register(state, agent, coLocated, now, this.options.lifetime);
   }
 
-  #choose(now: Instant): { state: LinkState; agent: HeardAgent | undefined } | undefined {
-    const usable: { state: LinkState; agent: HeardAgent | undefined }[] = [];
-    for (const state of this.#links.values()) {
-      if (!state.up || !this.#canTransmit(state)) continue;
-      if (state.link.discovery === 'co-located') {
-        if ((state.avoid.get(this.#homeAgent) ?? 0) <= now) usable.push({ state, agent: undefined });
-      } else for (const agent of state.usable(now, this.#registration?.agent)) usable.push({ state, agent });
-    }
-    const home = usable.find(({ agent }) => agent?.isHomeAgent === true);
-    if (home !== undefined) return home;
-    const current = usable.find(
-      ({ state, agent }) =>
-        state.link.name === this.#registration?.link &&
-        (agent?.address ?? this.#homeAgent) === this.#registration?.agent,
-    );
-    if (current !== undefined && this.options.handover === 'stay') return current;
-    usable.sort((a, b) => b.state.upSince - a.state.upSince);
-    const [newest] = usable;
-    return current !== undefined && newest !== undefined && newest.state.upSince <= current.state.upSince
-      ? current
-      : newest;
-  }
-
-  #canTransmit(state: LinkState): boolean {
-    const { transmitVia } = state.link;
-    return transmitVia === undefined || this.#links.get(transmitVia)?.up === true;
-  }
-
   #register(state: LinkState, agent: HeardAgent | undefined, coLocated: boolean, now: Instant, wanted: number): void {
-    const atHome = agent?.isHomeAgent === true;
+    const atHome = isHome({ state, agent });
     const careOfAddress = atHome
-      ? this.#homeAddress
+      ? this.#negotiation.homeAddress
       : coLocated
         ? (state.link.careOfAddress ?? 0)
         : (agent?.careOfAddresses[0] ?? 0);
     const limit = coLocated ? INFINITE_LIFETIME : (agent?.registrationLifetime ?? INFINITE_LIFETIME);
-    const lifetime = atHome ? 0 : Math.min(wanted, limit, this.#lifetimeLimit);
+    const lifetime = atHome ? 0 : Math.min(wanted, limit, this.#negotiation.lifetimeLimit);
     const throughAgent = !coLocated && !atHome;
     this.#pending = {
       link: state.link.name,
       agent,
-      destination: throughAgent ? agent!.address : this.#homeAgent,
+      destination: throughAgent ? agent!.address : this.#negotiation.homeAgent,
       careOfAddress,
       coLocated,
+      atHome,
       lifetime,
       firstSentAt: now,
       sentAt: now,
@@ -345,44 +260,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     const pending = this.#pending!;
     const { options } = this;
     pending.identification = this.identification.next(now, () => options.wallTime(now));
-    const extensions: OtherExtension[] = [];
-    const nai = options.networkAccessIdentifier;
-    if (nai !== undefined) extensions.push({ kind: 'networkAccessIdentifier', identifier: nai });
-    // RFC 5177 section 5: a deregistration carries no prefix.
-    if (pending.lifetime !== 0 && this.#offersNetworks) {
-      for (const { address, length } of options.networks)
-        extensions.push({ kind: 'mobileNetworkRequest', prefix: address, prefixLength: length });
-    }
-    if (pending.coLocated && pending.lifetime !== 0 && options.udpTunnel !== 'off') {
-      const force = options.udpTunnel === 'forced';
-      const fields = { force, registrationThroughForeignAgent: false, encapsulation: 0, reserved3: 0 };
-      extensions.push({ kind: 'udpTunnelRequest', ...fields });
-    }
-    const writer = emitRegistrationRequest(
-      {
-        simultaneousBindings: this.#simultaneous && this.#otherLinkHolds(pending.link),
-        decapsulationByMobileNode: pending.coLocated,
-        reverseTunnel: this.#reverseTunnel,
-        lifetime: pending.lifetime,
-        homeAddress: this.#homeAddress,
-        homeAgent: this.#homeAgent,
-        careOfAddress: pending.careOfAddress,
-        identification: pending.identification,
-      },
-      extensions,
-    );
-    authenticate(writer, EXTENSION.mobileHomeAuthentication, options.homeAssociation, options.hmac);
-    // Section 3.6.1.3: what only the foreign agent reads comes after the mobile-home authenticator.
-    const throughAgent = pending.destination !== this.#homeAgent;
-    if (throughAgent && this.#reverseTunnel && this.#delivery === 'encapsulating')
-      writeExtension(writer, { kind: 'encapsulatingDelivery' });
-    if (throughAgent && this.#challenge !== undefined)
-      writeExtension(writer, { kind: 'challenge', challenge: this.#challenge });
-    const foreign = throughAgent ? options.foreignAssociations.preferred(pending.destination) : undefined;
-    pending.octets =
-      foreign === undefined
-        ? writer.finish()
-        : appendAuthentication(writer.finish(), EXTENSION.mobileForeignAuthentication, foreign, options.hmac);
+    pending.octets = registrationRequestOctets(pending, options, this.#negotiation, this.#otherLinkHolds(pending.link));
   }
 
   /** S keeps the former binding only while its station is still in view. */
@@ -403,7 +281,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       kind: 'datagram',
       link: this.#transmitLink(state),
       datagram: {
-        source: pending.coLocated ? pending.careOfAddress : this.#homeAddress,
+        source: pending.coLocated ? pending.careOfAddress : this.#negotiation.homeAddress,
         sourcePort: MOBILE_IP_PORT,
         destination: pending.destination,
         destinationPort: MOBILE_IP_PORT,
@@ -444,33 +322,21 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       this.#discard('identification', datagram.source);
       return;
     }
-    if (!this.#isAuthenticReply(datagram, reply, pending)) return;
+    const fault = replyAuthenticationFault(
+      datagram,
+      reply,
+      pending.destination,
+      this.#negotiation.homeAgent,
+      this.options,
+    );
+    if (fault !== undefined) {
+      this.#discard(fault, datagram.source);
+      return;
+    }
     const challenge = ofKind(reply.extensions, 'challenge')[0];
-    if (challenge !== undefined) this.#challenge = challenge.challenge;
+    if (challenge !== undefined) this.#negotiation.challenge = challenge.challenge;
     if (isAccepted(reply.code)) this.#accept(reply, pending, now);
     else this.#handleDenial(reply, pending, now);
-  }
-
-  #isAuthenticReply(datagram: UdpDatagram, reply: RegistrationReply, pending: Pending): boolean {
-    const { foreignAssociations, homeAssociation, hmac } = this.options;
-    const { payload, source } = datagram;
-    if (pending.destination !== this.#homeAgent && foreignAssociations.has(pending.destination)) {
-      const extensions = authenticationsOf(reply.extensions, EXTENSION.mobileForeignAuthentication);
-      const [extension] = extensions;
-      const association = extension && foreignAssociations.find(pending.destination, extension.spi);
-      if (!extension || extensions.length > 1 || !association || !isAuthentic(payload, extension, association, hmac)) {
-        this.#discard('foreign-authentication', source);
-        return false;
-      }
-    }
-    if (!isFromHomeAgent(reply.code)) return true;
-    const extensions = authenticationsOf(reply.extensions, EXTENSION.mobileHomeAuthentication);
-    const [extension] = extensions;
-    if (extension === undefined || extensions.length > 1 || !isAuthentic(payload, extension, homeAssociation, hmac)) {
-      this.#discard('home-authentication', source);
-      return false;
-    }
-    return true;
   }
 
   #accept(reply: RegistrationReply, pending: Pending, now: Instant): void {
@@ -480,9 +346,11 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     this.counters.add('accepted');
     const before = this.#registration;
     const lifetime = Math.min(reply.lifetime, pending.lifetime);
-    if (this.#homeAddress === 0) this.#homeAddress = reply.homeAddress;
+    if (this.#negotiation.homeAddress === 0) this.#negotiation.homeAddress = reply.homeAddress;
     if (lifetime === 0) {
-      this.#atHome = pending.agent?.isHomeAgent === true;
+      this.#atHome = pending.atHome;
+      if (this.#atHome)
+        this.#events.push({ kind: 'at-home', link: pending.link, latency: (now - pending.firstSentAt) as Duration });
       this.#detach('home');
       return;
     }
@@ -495,14 +363,14 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       agent: pending.destination,
       careOfAddress: pending.careOfAddress,
       coLocated: pending.coLocated,
-      delivery: pending.coLocated ? 'direct' : this.#delivery,
-      reverseTunnel: this.#reverseTunnel,
+      delivery: pending.coLocated ? 'direct' : this.#negotiation.delivery,
+      reverseTunnel: this.#negotiation.reverseTunnel,
       udpTunnel: udp !== undefined && udp.code < 64,
       keepaliveSeconds: udp === undefined ? 0 : udp.keepaliveSeconds || 110,
       lifetime,
       sentAt: pending.sentAt,
       expiresAt,
-      homeAddress: this.#homeAddress,
+      homeAddress: this.#negotiation.homeAddress,
       networks: ofKind(reply.extensions, 'mobileNetworkAcknowledgement').filter(({ code }) => code === 0).length,
     };
     this.#registration = registration;
@@ -549,106 +417,28 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     // With nonces every authenticated reply gives the next one.
     if (this.identification.style === 'nonce' && isFromHomeAgent(reply.code))
       this.identification.resynchronize(reply.identification, now);
-    if (this.#repair(reply, pending, now)) return;
+    if (this.#negotiation.repair(reply, pending.lifetime, this.identification, now)) return;
     const lasting = reply.code === 131 || reply.code === 67 || reply.code === 129 || reply.code === 65;
     const state = this.#links.get(pending.link)!;
     state.avoid.set(pending.destination, plus(now, lasting ? CONFIGURATION_PAUSE : DENIAL_PAUSE));
     if (state.link.discovery === 'solicit' && state.agents.size < 2) state.beginSoliciting(now, this.#uniform);
   }
 
-  /** Whether the next request may differ in a way that helps. */
-  #repair(reply: RegistrationReply, pending: Pending, now: Instant): boolean {
-    switch (reply.code) {
-      case REPLY_CODE.lifetimeTooLong:
-        if (reply.lifetime === 0 || reply.lifetime >= pending.lifetime) return false;
-        this.#lifetimeLimit = reply.lifetime;
-        return true;
-      case REPLY_CODE.identificationMismatch:
-        this.identification.resynchronize(reply.identification, now);
-        return true;
-      case REPLY_CODE.unknownHomeAgent:
-        if (reply.homeAgent === this.#homeAgent || reply.homeAgent === 0) return false;
-        this.#homeAgent = reply.homeAgent;
-        return true;
-      case REPLY_CODE.foreignReverseTunnelMandatory:
-      case REPLY_CODE.homeReverseTunnelMandatory:
-        if (this.#reverseTunnel) return false;
-        this.#reverseTunnel = true;
-        return true;
-      case REPLY_CODE.deliveryStyleNotSupported:
-        if (this.#delivery === 'direct') return false;
-        this.#delivery = 'direct';
-        return true;
-      case REPLY_CODE.tooManyBindings:
-        if (!this.#simultaneous) return false;
-        this.#simultaneous = false;
-        return true;
-      case REPLY_CODE.mobileNetworkDisallowed:
-      case REPLY_CODE.mobileNetworkError:
-        // RFC 5177 section 5.1: these prefixes must not be asked for again.
-        if (!this.#offersNetworks) return false;
-        this.#offersNetworks = false;
-        return true;
-      case REPLY_CODE.missingChallenge:
-      case REPLY_CODE.unknownChallenge:
-      case REPLY_CODE.staleChallenge:
-        return ofKind(reply.extensions, 'challenge').length > 0;
-      default:
-        return false;
-    }
-  }
-
-  /** RFC 3543 section 4.2.2.3: only with a co-located care-of address, from our home agent, about our binding. */
   #handleRevocation({ link, datagram }: Extract<MobileNodeInput, { kind: 'datagram' }>, now: Instant): void {
-    const parsed = parseRevocation(datagram.payload);
-    const { homeAssociation, hmac } = this.options;
-    const extension = parsed.ok
-      ? authenticationsOf(parsed.value.extensions, EXTENSION.mobileHomeAuthentication)[0]
-      : undefined;
-    if (!parsed.ok || !extension || !isAuthentic(datagram.payload, extension, homeAssociation, hmac)) {
-      this.#discard('revocation-authentication', datagram.source);
-      return;
-    }
-    const { fromHomeAgent, homeAddress, foreignDomainAddress, identifier } = parsed.value;
     const registration = this.#registration;
-    const last = this.#lastRevocation;
-    const replayed = last !== undefined && revocationTimestampDifference(identifier, last) <= 0;
-    const ours = fromHomeAgent && homeAddress === this.#homeAddress && registration?.coLocated === true;
-    if (!ours || foreignDomainAddress !== registration.careOfAddress || replayed) {
-      this.#discard('revocation-replay', datagram.source);
+    const answer = answerRevocation(datagram, registration, this.homeAddress, this.#lastRevocation, this.options);
+    if ('fault' in answer) {
+      this.#discard(answer.fault, datagram.source);
       return;
     }
-    this.#lastRevocation = identifier;
-    const writer = emitRevocationAcknowledgement({ inform: false, homeAddress, identifier });
-    authenticate(writer, EXTENSION.mobileHomeAuthentication, homeAssociation, hmac);
-    const reply = { destination: datagram.source, destinationPort: datagram.sourcePort, timeToLive: 64 };
-    const from = { source: registration.careOfAddress, sourcePort: MOBILE_IP_PORT };
-    this.#transmits.push({ kind: 'datagram', link, datagram: { ...from, ...reply, payload: writer.finish() } });
-    this.#links.get(link)?.avoid.set(this.#homeAgent, plus(now, DENIAL_PAUSE));
+    this.#lastRevocation = answer.identifier;
+    this.#transmits.push({ kind: 'datagram', link, datagram: answer.acknowledgement });
+    this.#links.get(link)?.avoid.set(this.#negotiation.homeAgent, plus(now, DENIAL_PAUSE));
     this.#detach('revoked');
   }
 
   #discard(reason: string, source: Ipv4Address): void {
     this.counters.add(`discarded.${reason}`);
     this.#events.push({ kind: 'discarded', reason, source });
-  }
-}
-
-/** For a log. */
-export function describeMobileNodeEvent(event: MobileNodeEvent): string {
-  switch (event.kind) {
-    case 'registered':
-      return `event=${event.change} link=${event.registration.link} care-of=${formatIpv4(event.registration.careOfAddress)} lifetime=${event.registration.lifetime} latency-ms=${(event.latency / 1e6).toFixed(1)} attempts=${event.attempts}`;
-    case 'resumed':
-    case 'keepalive':
-      return `event=${event.kind} link=${event.registration.link}`;
-    case 'detached':
-      return `event=detached why=${event.why} link=${event.registration.link}`;
-    case 'requested':
-      return `event=requested link=${event.link} agent=${formatIpv4(event.agent)} attempt=${event.attempt}`;
-    case 'denied':
-      return `event=denied code="${replyCodeText(event.code)}" agent=${formatIpv4(event.agent)}`;
-    case 'discarded':
-      return `event=discarded reason=${event.reason} from=${formatIpv4(event.source)}`;
   }
 }
