@@ -62,6 +62,8 @@ export interface SocketOptions {
   readonly type: number;
   /** Default 0. */
   readonly protocol?: number;
+  /** Receives from, and sends to, this interface only. */
+  readonly interface?: string;
 }
 
 /**
@@ -76,6 +78,13 @@ export function openSocketInNamespace(options: SocketOptions): number;
  * @throws NativeError EBADF, EACCES (broadcast), ENETUNREACH (no route).
  */
 export function connectSocket(fd: number, address: number): void;
+
+/**
+ * Ties a packet socket (AF_PACKET) to an interface: what is written to it leaves there, link-layer header and all, and with a
+ * protocol other than 0 (EtherType) it receives such frames from there.
+ * @throws NativeError EBADF, ENODEV, ENOTSOCK.
+ */
+export function bindPacketSocket(fd: number, interfaceIndex: number, protocol: number): void;
 
 /**
  * Closes a descriptor that this module opened (in this thread). What is still open when the thread ends is closed then.

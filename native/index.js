@@ -15,6 +15,7 @@ export const {
   closeFd,
   openSocketInNamespace,
   connectSocket,
+  bindPacketSocket,
   enterNetworkNamespace,
   createReactor,
   setRealtimePriority,

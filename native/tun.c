@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/if.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -138,11 +139,12 @@ static napi_value js_open_tun(napi_env env, napi_callback_info info) {
 
 static napi_value js_open_socket(napi_env env, napi_callback_info info) {
   napi_value options, result;
-  char netns[PATH_MAX] = "";
+  char netns[PATH_MAX] = "", interface[IFNAMSIZ] = "";
   int64_t domain = -1, type = -1, protocol = 0;
   if (!take_arguments(env, info, "openSocketInNamespace", 1, &options, NULL)) return NULL;
   if (!take_object(env, options, "options") ||
       !take_string_property(env, options, "netns", netns, sizeof netns, NULL) ||
+      !take_string_property(env, options, "interface", interface, sizeof interface, NULL) ||
       !take_integer_property(env, options, "domain", 0, 255, &domain) ||
       !take_integer_property(env, options, "type", 0, 15, &type) ||
       !take_integer_property(env, options, "protocol", 0, 65535, &protocol))
@@ -154,6 +156,10 @@ static napi_value js_open_socket(napi_env env, napi_callback_info info) {
   if (problem.syscall == NULL) {
     fd = socket((int)domain, (int)type | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)protocol);
     if (fd < 0) problem = failed("socket");
+    else if (interface[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) != 0) {
+      problem = failed("setsockopt(SO_BINDTODEVICE)");
+      close(fd);
+    }
     leave_namespace(home);
   }
   if (problem.syscall == NULL && !own_fd(get_instance(env), fd)) {
@@ -176,6 +182,21 @@ static napi_value js_connect_socket(napi_env env, napi_callback_info info) {
   struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)address)};
   if (connect((int)fd, (struct sockaddr *)&peer, sizeof peer) != 0)
     return throw_errno(env, errno, "connect", "connecting descriptor %d to address 0x%08x", (int)fd, (uint32_t)address);
+  return NULL;
+}
+
+static napi_value js_bind_packet_socket(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int64_t fd, interface, protocol;
+  if (!take_arguments(env, info, "bindPacketSocket", 3, values, NULL)) return NULL;
+  if (!take_integer(env, values[0], "fd", 0, INT_MAX, &fd) ||
+      !take_integer(env, values[1], "interfaceIndex", 1, INT_MAX, &interface) ||
+      !take_integer(env, values[2], "protocol", 0, 65535, &protocol))
+    return NULL;
+  struct sockaddr_ll own = {
+      .sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = (int)interface};
+  if (bind((int)fd, (struct sockaddr *)&own, sizeof own) != 0)
+    return throw_errno(env, errno, "bind", "binding descriptor %d to interface %d", (int)fd, (int)interface);
   return NULL;
 }
 
@@ -212,5 +233,6 @@ bool register_tun(napi_env env, napi_value exports) {
   return set_function(env, exports, "openTun", js_open_tun) && set_function(env, exports, "closeFd", js_close_fd) &&
          set_function(env, exports, "openSocketInNamespace", js_open_socket) &&
          set_function(env, exports, "connectSocket", js_connect_socket) &&
+         set_function(env, exports, "bindPacketSocket", js_bind_packet_socket) &&
          set_function(env, exports, "enterNetworkNamespace", js_enter_namespace);
 }

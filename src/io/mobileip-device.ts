@@ -28,6 +28,8 @@ const PROTOCOLS: Readonly<Record<Exclude<PacketSourceName, 'device'>, number>> =
 export interface DeviceOptions {
   readonly native: Native;
   readonly sources: readonly Exclude<PacketSourceName, 'device'>[];
+  /** UDP is heard from this interface only. */
+  readonly udpInterface?: string;
   /** Takes ownership of the packet. */
   readonly receive: (packet: PacketBuffer, from: PacketSourceName, now: Instant) => void;
 }
@@ -55,11 +57,11 @@ export class MobileIpDevice {
     this.#reactor = native.createReactor(() => this.#wake());
     try {
       this.#watch(native.openTun({ name: DEVICE_NAME }).fd, TUN);
-      for (const source of options.sources)
-        this.#watch(
-          native.openSocketInNamespace({ domain: AF_INET, type: SOCK_RAW, protocol: PROTOCOLS[source] }),
-          SOURCES.indexOf(source),
-        );
+      for (const source of options.sources) {
+        const only = source === 'udp' && options.udpInterface !== undefined ? { interface: options.udpInterface } : {};
+        const socket = { domain: AF_INET, type: SOCK_RAW, protocol: PROTOCOLS[source], ...only };
+        this.#watch(native.openSocketInNamespace(socket), SOURCES.indexOf(source));
+      }
     } catch (cause) {
       this.close();
       throw new OmniError('OMNI_TUN_OPEN', (cause as Error).message, { cause, remedy: 'Mobile IP agents need root' });

@@ -10,7 +10,7 @@ export {
   nextSequence,
   parseAgentAdvertisement,
 } from './agent-discovery.ts';
-export { type Binding, BindingTable, type NetworkPrefix } from './binding-table.ts';
+export { type Binding, BindingTable, contains, type NetworkPrefix } from './binding-table.ts';
 export {
   emitIcmpDatagram,
   emitUdpDatagram,
@@ -31,6 +31,7 @@ export {
 export { FOREIGN_AGENT_DEFAULTS, type ForeignAgentOptions } from './foreign-agent-policy.ts';
 export { ForeignAgentTunnel, HOLD_DEFAULTS } from './foreign-agent-tunnel.ts';
 export { fragmentIpv4 } from './fragment.ts';
+export { emitGratuitousArp } from './gratuitous-arp.ts';
 export { HomeAgent, type StoredMobileNode } from './home-agent.ts';
 export { describeHomeAgentEvent, type HomeAgentEvent } from './home-agent-events.ts';
 export {
@@ -92,5 +93,5 @@ export {
   SecurityAssociations,
 } from './security.ts';
 export { TunnelState } from './tunnel-state.ts';
-export { decapsulateFromUdp, encapsulateInUdp, UDP_TUNNEL_HEADER_OCTETS } from './udp-tunnel.ts';
+export { decapsulateFromUdp, encapsulateInUdp, keepaliveDatagram, UDP_TUNNEL_HEADER_OCTETS } from './udp-tunnel.ts';
 export { type Visitor, VisitorList } from './visitor-list.ts';

@@ -399,7 +399,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     const registration = this.#registration;
     if (registration?.udpTunnel !== true) return;
     this.#events.push({ kind: 'keepalive', registration });
-    this.#timers.setAfter('keepalive', now, seconds(Math.max(10, registration.keepaliveSeconds)));
+    this.#timers.setAfter('keepalive', now, seconds(Math.max(1, registration.keepaliveSeconds)));
   }
 
   #detach(why: 'expired' | 'revoked' | 'home'): void {

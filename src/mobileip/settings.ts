@@ -68,6 +68,13 @@ export const homeAgentSettings = z
     maximumBindingsPerNode: z.int().min(1).max(64).default(4).describe('So many at most.'),
     reverseTunnel: permission.default('allowed').describe('What is thought of reverse tunnels.'),
     udpTunnel: z.enum(['allowed', 'refused']).default('allowed').describe('Tunnels in UDP through a NAT (RFC 3519).'),
+    forcedUdpTunnel: z.boolean().default(false).describe('Whether a node may have one although no NAT was seen.'),
+    keepaliveSeconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .default(110)
+      .describe("How often a node behind a NAT keeps the NAT's mapping open."),
     careOfNetworks: z.array(prefix).default([]).describe('Care-of addresses that are served; default all.'),
     timestampToleranceSeconds: z.number().min(3).max(3600).default(7).describe('How far clocks may be apart.'),
     departureGraceSeconds: z
@@ -105,6 +112,11 @@ export const foreignAgentSettings = z
       .array(z.strictObject({ homeAddress: address, security: securityAssociation }))
       .default([])
       .describe('Mobile nodes that share a key; they must use it.'),
+    returnTo: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A station that only receives: the station that transmits to the spacecraft, whose visitor it is.'),
     holdOctets: z.int().min(0).max(16_777_216).default(262_144).describe('Held for a visitor that is out of view.'),
     holdSeconds: z.number().min(0).max(3600).default(60).describe('So long at most.'),
   })
@@ -141,6 +153,14 @@ export const mobileNodeSettings = z
       .default(false)
       .describe('Keep the former binding while two stations are in view.'),
     networks: z.array(prefix).default([]).describe('Mobile networks to register (RFC 5177).'),
+    careOfAddresses: z
+      .record(z.string(), address)
+      .default({})
+      .describe('Addresses of its own at stations without a foreign agent, by station (co-located care-of addresses).'),
+    udpTunnel: z
+      .enum(['off', 'when-needed', 'forced'])
+      .default('when-needed')
+      .describe('With an address of its own: tunnel in UDP where a NAT is on the way (RFC 3519).'),
   })
   .describe('The mobile node.');
 export type MobileNodeSettings = z.infer<typeof mobileNodeSettings>;

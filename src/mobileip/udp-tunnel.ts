@@ -5,11 +5,13 @@
  *
  * The keepalive that holds the NAT's mapping open is an ICMP echo request inside the tunnel (section 4.9).
  */
-import type { PacketBuffer } from '../core/index.ts';
+import { type PacketBuffer, Writer } from '../core/index.ts';
 import {
   checkIpv4,
+  emitIpv4Packet,
   IPV4_HEADER_OCTETS,
   type Ipv4Address,
+  internetChecksum,
   ipv4HeaderOctets,
   ipv4TotalLength,
   PROTOCOL,
@@ -23,8 +25,9 @@ import {
   writeUdp4,
 } from '../ip/index.ts';
 import { TUNNEL_TIME_TO_LIVE } from './encapsulation.ts';
-import { MESSAGE } from './numbers.ts';
+import { MESSAGE, MOBILE_IP_PORT } from './numbers.ts';
 
+const ICMP_ECHO_REQUEST = 8;
 const MESSAGE_HEADER_OCTETS = 4;
 export const UDP_TUNNEL_HEADER_OCTETS = IPV4_HEADER_OCTETS + UDP_HEADER_OCTETS + MESSAGE_HEADER_OCTETS;
 
@@ -79,4 +82,17 @@ export function decapsulateFromUdp(packet: PacketBuffer): number | UdpTunnelFaul
   packet.start = inner;
   packet.length = ipv4TotalLength(arena, inner);
   return sourcePort(arena, udp);
+}
+
+/** The ICMP echo request that goes through the tunnel to keep a NAT's mapping open: section 4.9. */
+export function keepaliveDatagram(homeAddress: Ipv4Address, homeAgent: Ipv4Address, sequence: number): Uint8Array {
+  const payload = new Writer(8)
+    .uint8(ICMP_ECHO_REQUEST)
+    .uint8(0)
+    .uint16(0)
+    .uint16(MOBILE_IP_PORT)
+    .uint16(sequence & 0xffff)
+    .finish();
+  putUint16(payload, 2, internetChecksum(payload, 0, payload.length));
+  return emitIpv4Packet({ source: homeAddress, destination: homeAgent, protocol: PROTOCOL.icmp, payload });
 }

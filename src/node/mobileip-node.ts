@@ -11,6 +11,8 @@ import type { ServiceContext } from './service.ts';
 /** Of the routes, rules and tables that an agent makes: so that the next one removes what a killed one left. */
 export const ROUTE_PROTOCOL = 144;
 export const ROUTE_TABLE = 434;
+/** Of a mobile node: out of the space link, whatever the main table says. */
+export const SPACE_TABLE = 435;
 export const RULE_PRIORITY = 434;
 
 export interface Place {
@@ -70,7 +72,10 @@ export class KernelRoutes {
   /** Removes what an earlier process left. */
   async clear(): Promise<void> {
     const rules = Array.from({ length: 256 }, () => `rule del priority ${RULE_PRIORITY}`);
-    await ipBatch([`route flush table ${ROUTE_TABLE}`, `route flush proto ${ROUTE_PROTOCOL}`], { force: true });
+    await ipBatch(
+      [`route flush table ${ROUTE_TABLE}`, `route flush table ${SPACE_TABLE}`, `route flush proto ${ROUTE_PROTOCOL}`],
+      { force: true },
+    );
     for (const rule of rules) {
       const done = await ipBatch([rule]).then(
         () => false,
@@ -107,6 +112,11 @@ export class RouterRoutes {
   readonly #log: (line: string) => void;
   #last: Promise<unknown> = Promise.resolve();
   #sent = '';
+
+  /** When everything asked for so far is in place. */
+  settled(): Promise<unknown> {
+    return this.#last;
+  }
 
   constructor(place: Place, log: (line: string) => void) {
     this.#place = place;

@@ -169,12 +169,13 @@ function defined(burst: { goodBits: number; badBits: number; badBer: number; goo
 }
 
 function resolveContacts(
-  contacts: ScenarioContacts | undefined,
+  contacts: ScenarioContacts | 'never' | undefined,
   key: 'up' | 'down',
   shared: Shared,
   context: LinkContext,
 ): ResolvedContacts {
   if (contacts === undefined) return { kind: 'always' };
+  if (contacts === 'never') return { kind: 'list', contacts: [] };
   if (Array.isArray(contacts)) {
     const list = contacts
       .map(({ aos, los }) => ({ aos: sinceStart(aos, context), los: sinceStart(los, context) }))

@@ -60,8 +60,11 @@ export function computeRoutes(
       (tun?.addresses ?? []).map((prefix) => ({ prefix, nodes: [name], entries: [name], roams })),
     ),
     ...networks.flatMap(({ prefixes, nodes: on }) => {
-      const entries = on.filter((name) => byName.get(name)!.forwards);
-      return prefixes.map((prefix) => ({ prefix, nodes: on, entries }));
+      const forwarding = on.filter((name) => byName.get(name)!.forwards);
+      // A network that only mobile nodes lead to moves with them (RFC 5177); one that they visit is entered by the others.
+      const fixed = forwarding.filter((name) => byName.get(name)!.roams !== true);
+      const roams = fixed.length === 0 && forwarding.length > 0;
+      return prefixes.map((prefix) => ({ prefix, nodes: on, entries: roams ? forwarding : fixed, roams }));
     }),
   ];
   return new Map(nodes.map((n) => [n.name, routesOf(n, edges, byName, distances, destinations)]));

@@ -124,9 +124,12 @@ const direction = z
     queue: queueLimit()
       .optional()
       .meta({ description: 'Transmit queue. Default: the packets that fill rate × round trip, at least 20.' }),
-    contacts: contacts()
+    contacts: z
+      .union([z.literal('never'), contacts()], {
+        error: 'expected contacts: never, a list of {aos, los}, {period, duration}, {plan} or {tle, station}',
+      })
       .optional()
-      .meta({ description: "When this direction is up, in place of the link's contacts." }),
+      .meta({ description: "When this direction is up, in place of the link's contacts; `never`: a one-way link." }),
   })
   .meta({ description: 'One direction of a link.' });
 

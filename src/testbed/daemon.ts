@@ -15,7 +15,7 @@ import { captureStream } from '../node/capture-stream.ts';
 import { createDataPlane, type DataPlane, type DataPlaneStatus } from '../node/data-plane.ts';
 import { lineSources } from '../node/line-sources.ts';
 import { createRecorder, setRecorderClock } from '../node/recording.ts';
-import type { ResolvedScenario } from '../scenario/resolved.ts';
+import type { ResolvedContacts, ResolvedScenario } from '../scenario/resolved.ts';
 import { AppSupervisor, type SupervisedStatus } from './app-supervisor.ts';
 import { AppProcess, type NodeContacts } from './apps.ts';
 import { answerParent } from './child.ts';
@@ -252,7 +252,7 @@ export class Daemon {
       );
   }
 
-  /** A contact counts for a node when both directions are up, or the only direction that is not always up. */
+  /** A contact counts for a node when all its directions are up; a one-way link has one. */
   #contactsOf(node: string): NodeContacts {
     const dataPlane = this.#dataPlane!;
     return {
@@ -260,7 +260,8 @@ export class Daemon {
       links: this.#scenario.links
         .filter((link) => link.from === node || link.to === node)
         .map((link) => {
-          const both = (['up', 'down'] as const).map((d) => dataPlane.contacts(link.name, d, CONTACTS_AHEAD));
+          const directions = (['up', 'down'] as const).filter((d) => !isNever(link[d].contacts));
+          const both = directions.map((d) => dataPlane.contacts(link.name, d, CONTACTS_AHEAD));
           const known = both.filter((list) => list !== undefined);
           const outbound = link.from === node ? link.up : link.down;
           const inbound = link.from === node ? link.down : link.up;
@@ -284,6 +285,8 @@ export class Daemon {
     process.exit(0);
   }
 }
+
+const isNever = (contacts: ResolvedContacts): boolean => contacts.kind === 'list' && contacts.contacts.length === 0;
 
 interface Interval {
   readonly aosSeconds: number;

@@ -2,19 +2,25 @@
  * A station's foreign agent. Requests are read from a raw socket, because their TTL must be seen (RFC 3024 section 4.2.1). Visitors
  * are one route and one rule each: towards them out of the space link, and from them, when they asked for a reverse tunnel, to mip0.
  */
-import { seconds } from '../../core/index.ts';
-import { MachineRunner } from '../../io/machine-runner.ts';
+import { OmniError, type PacketBuffer, seconds } from '../../core/index.ts';
 import { associationsOf, hmac, ipv4Of, prefixOfText, random32 } from '../../io/mobileip-crypto.ts';
-import { DEVICE_NAME, MobileIpDevice } from '../../io/mobileip-device.ts';
-import { MobileIpPorts } from '../../io/mobileip-udp.ts';
-import { loadNative } from '../../io/native.ts';
-import { formatIpv4, ipv4Destination, ipv4Protocol, ipv4Source, PROTOCOL, uint16, uint32 } from '../../ip/index.ts';
+import { DEVICE_NAME } from '../../io/mobileip-device.ts';
+import {
+  formatIpv4,
+  type Ipv4Address,
+  ipv4Destination,
+  ipv4Protocol,
+  ipv4Source,
+  PROTOCOL,
+  uint16,
+} from '../../ip/index.ts';
 import {
   ALL_MOBILITY_AGENTS,
   describeForeignAgentEvent,
   FOREIGN_AGENT_DEFAULTS,
   ForeignAgent,
   type ForeignAgentEvent,
+  type ForeignAgentInput,
   type ForeignAgentTransmit,
   ForeignAgentTunnel,
   ICMP_ROUTER_SOLICITATION,
@@ -25,11 +31,11 @@ import {
   TUNNEL_HEADER_OCTETS,
   TunnelState,
 } from '../../mobileip/index.ts';
-import { foreignAgentSettings } from '../../mobileip/settings.ts';
+import { type ForeignAgentSettings, foreignAgentSettings } from '../../mobileip/settings.ts';
+import type { ResolvedScenario } from '../../scenario/resolved.ts';
+import { AgentLife, remainingSeconds } from '../mobileip-agent.ts';
 import {
   careOfAddressOf,
-  History,
-  KernelRoutes,
   LinkWatch,
   placeOf,
   ROUTE_PROTOCOL,
@@ -39,11 +45,13 @@ import {
   spaceAddress,
 } from '../mobileip-node.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
-import { packetCounters } from './home-agent.ts';
+
+/** A reply that was sent is out of the kernel by then. */
+const FORGET_AFTER_MILLISECONDS = 1000;
+const MULTICAST_FROM = 0xe0000000;
 
 export const startForeignAgent: StartService = async (context: ServiceContext): Promise<Service> => {
   const settings = foreignAgentSettings.parse(context.settings ?? {});
-  const native = await loadNative();
   const place = placeOf(context);
   const { node } = place;
   const address = ipv4Of(spaceAddress(node));
@@ -51,15 +59,18 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
   const space = node.tun!.name;
   const linkNames = place.links.map(({ link }) => link.name);
   const pathMtu = node.interfaces[0]?.mtuOctets ?? 1500;
+  const own = new Set([
+    address,
+    ...node.interfaces.flatMap(({ addresses }) => addresses.filter((a) => !a.includes(':')).map(ipv4Of)),
+  ]);
+  const returnTo = settings.returnTo === undefined ? undefined : stationNamed(place.scenario, settings.returnTo);
+  const returnStations = stationsThatReturnTo(place.scenario, node.name);
   const agent = new ForeignAgent(
     {
       ...FOREIGN_AGENT_DEFAULTS,
       address,
       careOfAddress,
-      ownAddresses: [
-        address,
-        ...node.interfaces.flatMap(({ addresses }) => addresses.filter((a) => !a.includes(':')).map(ipv4Of)),
-      ],
+      ownAddresses: [...own],
       advertisement: settings.advertisement,
       advertisementInterval: settings.advertisementIntervalSeconds,
       advertisementLifetime: settings.advertisementLifetimeSeconds,
@@ -73,6 +84,7 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
         settings.mobileNodes.map((each) => ({ peer: ipv4Of(each.homeAddress), ...each })),
       ),
       homeAssociations: associationsOf(settings.homeAgents.map((each) => ({ peer: ipv4Of(each.address), ...each }))),
+      returnStations,
       // A node without home address would have to be answered by broadcast; no link of a testbed needs it.
       zeroHomeAddress: false,
       wallTime: () => context.clock.now(),
@@ -81,9 +93,11 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     },
     linkNames,
   );
-  const device = new MobileIpDevice({
-    native,
+  const life = await AgentLife.open<ForeignAgentInput, ForeignAgentTransmit, ForeignAgentEvent>(context, {
+    machine: agent,
     sources: ['tunnel', 'icmp', 'udp'],
+    // From the Internet nobody may ask for a route.
+    udpInterface: space,
     receive: (packet, from, now) => {
       const { arena, start } = packet;
       if (from === 'device') tunnel.fromLink(packet, now);
@@ -92,75 +106,103 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
         if (agent.visitors.find(ipv4Source(arena, start)) !== undefined) tunnel.fromLink(packet, now);
         else tunnel.receive(packet, now);
       } else {
-        if (from === 'icmp') onIcmp(packet.view(), now);
+        if (from === 'icmp') onIcmp(packet.view());
         else onUdp(packet.view());
-        device.pool.release(packet);
+        life.device.pool.release(packet);
       }
     },
+    describe: describeForeignAgentEvent,
+    remember: ({ kind }) => kind !== 'discarded' && kind !== 'advertised',
+    onEvent: (event) => onEvent(event),
+    transmit: (sent) => onTransmit(sent),
+    tunnelCounters: () => tunnel.counters.snapshot(),
   });
+  const { device, routes } = life;
   const tunnel = new ForeignAgentTunnel({
     address: careOfAddress,
     agentAddress: address,
     pool: device.pool,
     state: new TunnelState(pathMtu),
     visitors: agent.visitors,
-    returnStations: [],
+    returnStations,
+    ...(returnTo === undefined ? {} : { returnTo }),
+    fromReturnStation: (packet, station) => onHeardElsewhere(packet, station),
     holdOctets: settings.holdOctets,
     holdTime: seconds(settings.holdSeconds),
     send: (packet) => device.send(packet),
     deliver: (packet) => device.send(packet),
   });
-  const history = new History(() => context.clock.now());
-  const routes = new KernelRoutes((line) => context.log(line));
   const router = new RouterRoutes(place, (line) => context.log(line));
   /** Home addresses that have a route to their link: visitors, and who has asked to become one. */
   const reachable = new Map<number, string>();
   const ruled = new Set<number>();
-  let ports: MobileIpPorts | undefined;
   let watch: LinkWatch | undefined;
 
   const linkOf = (): string => linkNames.find((name) => watch?.isUp(name)) ?? linkNames[0] ?? '';
   const setRouter = () =>
     router.set([...reachable].map(([home, link]) => ({ prefix: `${formatIpv4(home)}/32`, link })));
   const reach = (home: number, link: string): void => {
-    if (reachable.get(home) === link) return;
+    // No route for an address of ours, for none, or for a broadcast.
+    if (home === 0 || home >= MULTICAST_FROM || own.has(home) || reachable.get(home) === link) return;
     reachable.set(home, link);
     void routes.change([`route replace ${formatIpv4(home)}/32 dev ${space} proto ${ROUTE_PROTOCOL}`]);
     void setRouter();
   };
-  const onUdp = (octets: Uint8Array): void => {
+  const forget = (home: number): void => {
+    const { visitors } = agent;
+    if (visitors.find(home) !== undefined || visitors.pendingRequests.some(({ homeAddress }) => homeAddress === home))
+      return;
+    if (!reachable.delete(home)) return;
+    void routes.change([`route del ${formatIpv4(home)}/32 dev ${space} proto ${ROUTE_PROTOCOL}`], true);
+    void setRouter();
+  };
+  const onUdp = (octets: Uint8Array, returnStation?: Ipv4Address): void => {
     // Cheap first: everything else that this host receives in UDP passes here too.
     const at = (octets[0]! & 15) << 2;
     if (uint16(octets, at + 2) !== MOBILE_IP_PORT || octets[at + 8] !== MESSAGE.registrationRequest) return;
     const datagram = parseUdpDatagram(octets);
     if (datagram === undefined) return;
-    const home = uint32(datagram.payload, 4);
     const link = linkOf();
-    // The reply needs a way back; someone without a home address, or with one of ours, gets none.
-    if (home !== 0 && home !== address && home !== careOfAddress) reach(home, link);
-    runner.input({ kind: 'request', link, datagram });
+    life.runner.input({ kind: 'request', link, datagram, ...(returnStation === undefined ? {} : { returnStation }) });
   };
-  const onIcmp = (octets: Uint8Array, now: ReturnType<MobileIpDevice['now']>): void => {
+  /** What a mobile node of ours sent by another station's return link. */
+  const onHeardElsewhere = (packet: PacketBuffer, station: Ipv4Address): void => {
+    const { arena, start } = packet;
+    const destination = ipv4Destination(arena, start);
+    const ours = destination === address || destination === careOfAddress;
+    if (!ours || ipv4Protocol(arena, start) !== PROTOCOL.udp) tunnel.fromLink(packet, device.now());
+    else {
+      onUdp(packet.view(), station);
+      device.pool.release(packet);
+    }
+  };
+  const onIcmp = (octets: Uint8Array): void => {
     const at = (octets[0]! & 15) << 2;
     if (octets[at] === ICMP_ROUTER_SOLICITATION) {
       const message = parseIcmpDatagram(octets);
-      if (message !== undefined) runner.input({ kind: 'solicitation', link: linkOf(), message });
+      if (message !== undefined) life.runner.input({ kind: 'solicitation', link: linkOf(), message });
     } else if (octets[at] === 3 && octets.length >= at + 36 && ipv4Protocol(octets, at + 8) === PROTOCOL.udp) {
       if (ipv4Source(octets, at + 8) === careOfAddress)
-        runner.input({ kind: 'unreachable', homeAgent: ipv4Destination(octets, at + 8), code: octets[at + 1]! });
-    } else tunnel.handleIcmp(octets, now);
+        life.runner.input({ kind: 'unreachable', homeAgent: ipv4Destination(octets, at + 8), code: octets[at + 1]! });
+    } else tunnel.handleIcmp(octets, device.now());
   };
   const onTransmit = (sent: ForeignAgentTransmit): void => {
     if (sent.kind === 'icmp') device.sendMulticast(sent.message.destination, sent.message.payload);
-    else if (sent.link === undefined) ports?.send(sent.datagram);
-    // Towards a mobile node its route must be there first.
-    else void Promise.all([routes.settled(), setRouter()]).then(() => ports?.send(sent.datagram));
+    else if (sent.link === undefined) life.ports?.send(sent.datagram);
+    else {
+      const { link, datagram } = sent;
+      // Towards a mobile node its route must be there first; who was denied and is no visitor loses it again.
+      reach(datagram.destination, link);
+      void Promise.all([routes.settled(), setRouter()]).then(() => {
+        life.ports?.send(datagram);
+        setTimeout(() => forget(datagram.destination), FORGET_AFTER_MILLISECONDS);
+      });
+    }
   };
   const onEvent = (event: ForeignAgentEvent): void => {
-    const text = describeForeignAgentEvent(event);
-    context.log(text);
-    if (event.kind !== 'discarded' && event.kind !== 'advertised') history.add(text);
-    if (event.kind === 'visitor') {
+    // While the home agent is asked: the reply will find the route in place.
+    if (event.kind === 'relayed') reach(event.homeAddress, linkOf());
+    else if (event.kind === 'visitor') {
       const { homeAddress, link, reverseTunnel, delivery } = event.visitor;
       reach(homeAddress, link);
       // With encapsulating delivery the mobile node chooses: what it does not encapsulate goes its way.
@@ -180,28 +222,26 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
       tunnel.departed(visitor, why === 'revoked', device.now());
     }
   };
-  const runner = new MachineRunner(agent, () => device.now(), onTransmit, onEvent);
-  try {
-    await routes.clear();
-    await router.set([]);
-    await routes.change([
-      `link set dev ${DEVICE_NAME} mtu ${pathMtu - TUNNEL_HEADER_OCTETS} up`,
+  const ports = await life.start({
+    mtuOctets: pathMtu - TUNNEL_HEADER_OCTETS,
+    before: async () => void (await router.set([])),
+    routes: () => [
       `route replace default dev ${DEVICE_NAME} table ${ROUTE_TABLE}`,
       `route replace 224.0.0.0/24 dev ${space} proto ${ROUTE_PROTOCOL}`,
-    ]);
-    ports = await MobileIpPorts.open([careOfAddress, address], (datagram) => {
-      if (datagram.payload[0] !== MESSAGE.registrationRequest) runner.input({ kind: 'datagram', datagram });
-    });
-    ports.join(ALL_MOBILITY_AGENTS, address);
-  } catch (error) {
-    device.close();
-    throw error;
-  }
+      // All that is heard goes to the station that transmits.
+      ...(returnTo === undefined ? [] : [`rule add iif ${space} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`]),
+    ],
+    addresses: [careOfAddress, address],
+    receive: (datagram) => {
+      if (datagram.payload[0] !== MESSAGE.registrationRequest) life.runner.input({ kind: 'datagram', datagram });
+    },
+  });
+  ports.join(ALL_MOBILITY_AGENTS, address);
   watch = new LinkWatch(context, place, (link, up) => {
     context.log(`event=link link=${link} up=${up}`);
     if (up) tunnel.linkUp(link, device.now());
     else tunnel.linkDown(link);
-    runner.input({ kind: 'link', link, up });
+    life.runner.input({ kind: 'link', link, up });
   });
   watch.start();
   const held = setInterval(() => tunnel.handleTimeout(device.now()), 1000);
@@ -218,32 +258,36 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
         homeAddress: formatIpv4(visitor.homeAddress),
         homeAgent: formatIpv4(visitor.homeAgent),
         link: visitor.link,
-        remainingSeconds: Math.round((visitor.expiresAt - device.now()) / 1e9),
+        remainingSeconds: remainingSeconds(visitor.expiresAt, device.now()),
         reverseTunnel: visitor.reverseTunnel,
         delivery: visitor.delivery,
       })),
       pending: agent.visitors.pendingRequests.length,
       held: tunnel.heldPackets,
-      messages: agent.counters.snapshot(),
-      tunnel: tunnel.counters.snapshot(),
-      packets: packetCounters(device),
-      history: history.list(),
+      ...(settings.returnTo === undefined ? {} : { returnTo: settings.returnTo }),
+      ...life.status(),
     }),
     close: async () => {
       clearInterval(held);
       watch?.close();
-      agent.drain(device.now());
-      runner.drain();
-      // One chance for the revocations and the last advertisement to leave.
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      runner.close();
-      ports?.close();
-      await routes.settled();
-      await routes.clear();
-      device.close();
+      await life.close(() => agent.drain(device.now()));
     },
   };
 };
+
+function stationNamed(scenario: ResolvedScenario, name: string): Ipv4Address {
+  const station = scenario.nodes.find((node) => node.name === name);
+  if (station?.services.foreignAgent === undefined)
+    throw new OmniError('OMNI_NO_AGENT', `returnTo: there is no station '${name}' with a foreign agent`, {
+      remedy: "name the node that transmits to the spacecraft, and give it 'foreignAgent: {}'",
+    });
+  return ipv4Of(careOfAddressOf(station));
+}
+
+const stationsThatReturnTo = (scenario: ResolvedScenario, name: string): Ipv4Address[] =>
+  scenario.nodes
+    .filter(({ services }) => (services.foreignAgent as Partial<ForeignAgentSettings> | undefined)?.returnTo === name)
+    .map((node) => ipv4Of(careOfAddressOf(node)));
 
 const ruleOf = (verb: 'add' | 'del', home: number, device: string): string =>
   `rule ${verb} iif ${device} from ${formatIpv4(home)} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`;

@@ -1,65 +1,55 @@
 /**
  * The mobile node of a spacecraft. Its own packets leave by the kernel's default route on the space device; which station they
  * go to is the user-space router's default route, and that is what a handover changes. mip0 is used only where the node itself
- * encapsulates: with encapsulating delivery and for mobile networks.
+ * encapsulates: with an address of its own, with encapsulating delivery, and for mobile networks.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Duration, OmniError } from '../../core/index.ts';
-import { MachineRunner } from '../../io/machine-runner.ts';
+import { OmniError, seconds } from '../../core/index.ts';
+import { ArpBroadcast } from '../../io/mobileip-arp.ts';
 import { associationOf, associationsOf, hmac, ipv4Of, prefixOfText, random32 } from '../../io/mobileip-crypto.ts';
-import { DEVICE_NAME, MobileIpDevice } from '../../io/mobileip-device.ts';
-import { MobileIpPorts } from '../../io/mobileip-udp.ts';
-import { loadNative } from '../../io/native.ts';
-import { formatIpv4, formatPrefix, ipv4Source } from '../../ip/index.ts';
+import { formatIpv4, ipv4Source } from '../../ip/index.ts';
 import {
   describeMobileNodeEvent,
+  emitUdpDatagram,
   ICMP_ROUTER_ADVERTISEMENT,
+  keepaliveDatagram,
+  MESSAGE,
   MOBILE_NODE_DEFAULTS,
   MobileNode,
   type MobileNodeEvent,
+  type MobileNodeInput,
   type MobileNodeTransmit,
   MobileNodeTunnel,
   parseIcmpDatagram,
-  registrationTime,
+  type Registration,
   TUNNEL_HEADER_OCTETS,
   TunnelState,
+  UDP_TUNNEL_HEADER_OCTETS,
+  type UdpDatagram,
 } from '../../mobileip/index.ts';
 import { mobileNodeSettings } from '../../mobileip/settings.ts';
-import type { ResolvedLink } from '../../scenario/resolved.ts';
-import {
-  careOfAddressOf,
-  History,
-  KernelRoutes,
-  LinkWatch,
-  placeOf,
-  ROUTE_PROTOCOL,
-  ROUTE_TABLE,
-  RouterRoutes,
-  RULE_PRIORITY,
-  spaceAddress,
-} from '../mobileip-node.ts';
+import { AgentLife, remainingSeconds } from '../mobileip-agent.ts';
+import { MobileNodeRoutes } from '../mobileip-mobile-routes.ts';
+import { LinkWatch, placeOf, RouterRoutes, spaceAddress } from '../mobileip-node.ts';
+import { addressesOf, CarrierWatch, homeLink, stationLinks } from '../mobileip-stations.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
-import { packetCounters } from './home-agent.ts';
-
-/** From a station to the home agent and back, for the first wait; the machine doubles it as needed. */
-const GROUND_ROUND_TRIP_NANOSECONDS = 200e6;
 
 export const startMobileNode: StartService = async (context: ServiceContext): Promise<Service> => {
   const settings = mobileNodeSettings.parse(context.settings ?? {});
-  const native = await loadNative();
   const place = placeOf(context);
   const { node } = place;
-  const space = node.tun?.name ?? '';
   const homeAddress = ipv4Of(settings.homeAddress ?? spaceAddress(node));
   const homeAgent = ipv4Of(settings.homeAgent);
   const networks = settings.networks.map(prefixOfText);
-  const stations = place.links.filter(({ peer }) => peer.services.foreignAgent !== undefined);
-  if (stations.length === 0)
+  const links = stationLinks(place, settings);
+  const home = homeLink(place, homeAddress);
+  if (links.every(({ discovery }) => discovery === 'none') && home === undefined)
     throw new OmniError('OMNI_NO_AGENT', `no link of ${node.name} leads to a foreign agent`, {
-      remedy: 'give the ground stations `foreignAgent: {}`',
+      remedy: 'give the ground stations `foreignAgent: {}`, or the mobile node `careOfAddresses`',
     });
-  const linkOfAgent = new Map(stations.map(({ link, peer }) => [ipv4Of(spaceAddress(peer)), link.name]));
+  const ownAddresses = links.flatMap(({ careOfAddress }) => (careOfAddress === undefined ? [] : [careOfAddress]));
+  const linkOfAgent = new Map(links.flatMap(({ name, agent }) => (agent === undefined ? [] : [[agent.address, name]])));
   const stateFile = join(context.stateDirectory, 'identification.json');
   const machine = new MobileNode({
     ...MOBILE_NODE_DEFAULTS,
@@ -69,16 +59,12 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
     foreignAssociations: associationsOf(
       settings.foreignAgents.map((each) => ({ peer: ipv4Of(each.address), ...each })),
     ),
-    links: stations.map(({ link, peer }) => ({
-      name: link.name,
-      discovery: settings.discovery,
-      agent: { address: ipv4Of(spaceAddress(peer)), careOfAddress: ipv4Of(careOfAddressOf(peer)) },
-      registrationTime: registrationTimeOf(link, node.name),
-    })),
+    links: home === undefined ? links : [...links, homeStation(home.device)],
     lifetime: settings.lifetimeSeconds,
     reverseTunnel: settings.reverseTunnel,
     delivery: settings.delivery,
     simultaneousBindings: settings.simultaneousBindings,
+    udpTunnel: settings.udpTunnel,
     networks,
     handover: settings.handover,
     lastIdentification: readIdentification(stateFile),
@@ -86,106 +72,140 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
     hmac,
     random: random32,
   });
-  const encapsulates = settings.delivery === 'encapsulating' || networks.length > 0;
-  const device = new MobileIpDevice({
-    native,
-    sources: encapsulates ? ['icmp', 'tunnel'] : ['icmp'],
+  const latencies: number[] = [];
+  let arp: ArpBroadcast | undefined;
+  /** By which link the latest request went: replies from the home agent itself came by it. */
+  let registering: string | undefined;
+  let keepalives = 0;
+
+  const onEvent = (event: MobileNodeEvent): void => {
+    if (event.kind === 'requested') {
+      registering = event.link;
+      if (ownAddresses.length > 0) void setLinks();
+    } else if (event.kind === 'registered' || event.kind === 'resumed') attach(event.registration);
+    else if (event.kind === 'detached') tunnel.attachment = undefined;
+    else if (event.kind === 'keepalive') sendKeepalive();
+    if (event.kind === 'registered') {
+      latencies.push(event.latency / 1e6);
+      if (latencies.length > 1000) latencies.shift();
+    }
+    if (event.kind === 'registered' || event.kind === 'at-home')
+      writeIdentification(stateFile, machine.identification.lastAccepted);
+  };
+  const attach = (registration: Registration): void => {
+    tunnel.attachment = registration;
+    registering = registration.link;
+    const encapsulates = registration.coLocated || registration.delivery === 'encapsulating';
+    void routes.setDefault(registration.reverseTunnel && encapsulates ? 'tunnel' : 'space');
+    void setLinks();
+  };
+  const setLinks = () =>
+    routes.setLinks(
+      machine.registration?.link,
+      links.some(({ name, careOfAddress }) => name === registering && careOfAddress !== undefined)
+        ? registering
+        : undefined,
+    );
+  const sendKeepalive = (): void => {
+    const packet = life.device.pool.copyOf(keepaliveDatagram(homeAddress, homeAgent, ++keepalives));
+    if (packet !== undefined) tunnel.output(packet, life.device.now());
+  };
+  const onIcmp = (octets: Uint8Array): void => {
+    const at = (octets[0]! & 15) << 2;
+    if (octets[at] !== ICMP_ROUTER_ADVERTISEMENT) return;
+    const link = linkOfAgent.get(ipv4Source(octets, 0));
+    const message = parseIcmpDatagram(octets);
+    if (link !== undefined && message !== undefined) life.runner.input({ kind: 'advertisement', link, message });
+  };
+  const onDatagram = (datagram: UdpDatagram): void => {
+    if (datagram.payload[0] === MESSAGE.tunnelData) {
+      const packet = life.device.pool.copyOf(emitUdpDatagram(datagram));
+      if (packet !== undefined) tunnel.receiveUdp(packet, life.device.now());
+      return;
+    }
+    const link = linkOfAgent.get(datagram.source) ?? (datagram.source === homeAgent ? registering : undefined);
+    if (link !== undefined) life.runner.input({ kind: 'datagram', link, datagram });
+  };
+  const transmit = (sent: MobileNodeTransmit): void => {
+    if (sent.kind === 'icmp') life.device.sendMulticast(sent.message.destination, sent.message.payload);
+    else if (sent.datagram.destination !== homeAgent) life.ports?.send(sent.datagram);
+    // The way to the home agent depends on the link.
+    else void Promise.all([life.routes.settled(), router.settled()]).then(() => life.ports?.send(sent.datagram));
+  };
+  const life = await AgentLife.open<MobileNodeInput, MobileNodeTransmit, MobileNodeEvent>(context, {
+    machine,
+    sources: ['icmp', 'tunnel'],
     receive: (packet, from, now) => {
       if (from === 'device') tunnel.output(packet, now);
       else if (from === 'tunnel') tunnel.receive(packet, now);
       else {
         onIcmp(packet.view());
         tunnel.handleIcmp(packet.view(), now);
-        device.pool.release(packet);
+        life.device.pool.release(packet);
       }
     },
+    describe: describeMobileNodeEvent,
+    remember: ({ kind }) => kind !== 'discarded',
+    onEvent,
+    transmit,
+    tunnelCounters: () => tunnel.counters.snapshot(),
   });
   const mtu = node.tun?.mtuOctets ?? 1500;
   const tunnel = new MobileNodeTunnel({
     address: homeAddress,
     homeAgent,
     networks,
-    pool: device.pool,
+    pool: life.device.pool,
     state: new TunnelState(mtu),
-    send: (packet) => device.send(packet),
+    send: (packet) => life.device.send(packet),
   });
-  const history = new History(() => context.clock.now());
-  const routes = new KernelRoutes((line) => context.log(line));
   const router = new RouterRoutes(place, (line) => context.log(line));
-  const latencies: number[] = [];
-  let ports: MobileIpPorts | undefined;
-
-  const routeBy = (link: string | undefined) =>
-    router.set([
-      { prefix: `${formatIpv4(homeAddress)}/32` },
-      ...networks.map((prefix) => ({ prefix: formatPrefix(prefix) })),
-      ...(link === undefined ? [] : [{ prefix: '0.0.0.0/0', link }]),
-    ]);
-  const onIcmp = (octets: Uint8Array): void => {
-    const at = (octets[0]! & 15) << 2;
-    if (octets[at] !== ICMP_ROUTER_ADVERTISEMENT) return;
-    const link = linkOfAgent.get(ipv4Source(octets, 0));
-    const message = parseIcmpDatagram(octets);
-    if (link !== undefined && message !== undefined) runner.input({ kind: 'advertisement', link, message });
-  };
-  const onTransmit = (sent: MobileNodeTransmit): void => {
-    if (sent.kind === 'icmp') device.sendMulticast(sent.message.destination, sent.message.payload);
-    else ports?.send(sent.datagram);
-  };
-  const onEvent = (event: MobileNodeEvent): void => {
-    const text = describeMobileNodeEvent(event);
-    context.log(text);
-    if (event.kind !== 'discarded') history.add(text);
-    if (event.kind === 'registered' || event.kind === 'resumed') {
-      tunnel.attachment = event.registration;
-      void routeBy(event.registration.link);
-    } else if (event.kind === 'detached') tunnel.attachment = undefined;
-    if (event.kind === 'registered') {
-      latencies.push(event.latency / 1e6);
-      if (latencies.length > 1000) latencies.shift();
-      writeIdentification(stateFile, machine.identification.lastAccepted);
-    }
-  };
-  const runner = new MachineRunner(machine, () => device.now(), onTransmit, onEvent);
-  try {
-    await routes.clear();
-    await routeBy(undefined);
-    await routes.change([
-      `link set dev ${DEVICE_NAME} mtu ${mtu - 2 * TUNNEL_HEADER_OCTETS} up`,
-      `route replace default dev ${space} src ${formatIpv4(homeAddress)} proto ${ROUTE_PROTOCOL}`,
-      `route replace 224.0.0.0/24 dev ${space} proto ${ROUTE_PROTOCOL}`,
-      ...(encapsulates
-        ? [
-            `route replace default dev ${DEVICE_NAME} table ${ROUTE_TABLE}`,
-            ...stations.map(({ peer }) => `route replace ${spaceAddress(peer)}/32 dev ${space} table ${ROUTE_TABLE}`),
-          ]
-        : []),
-      ...(settings.delivery === 'encapsulating'
-        ? [`rule add iif lo from ${formatIpv4(homeAddress)} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`]
-        : []),
-      ...node.interfaces.flatMap(({ name }) =>
-        networks.map(
-          (prefix) =>
-            `rule add iif ${name} from ${formatPrefix(prefix)} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`,
-        ),
-      ),
-    ]);
-    ports = await MobileIpPorts.open([homeAddress], (datagram) => {
-      const link = linkOfAgent.get(datagram.source);
-      if (link !== undefined) runner.input({ kind: 'datagram', link, datagram });
-    });
-  } catch (error) {
-    device.close();
-    throw error;
-  }
+  const assigned = new Set(addressesOf(node).map(ipv4Of));
+  const routes = new MobileNodeRoutes({
+    kernel: life.routes,
+    router,
+    space: node.tun?.name ?? '',
+    homeAddress,
+    homeAgent,
+    networks,
+    lans: node.interfaces.map(({ name }) => name).filter((name) => name !== home?.device),
+    links,
+    home,
+    addresses: [homeAddress, ...ownAddresses].filter((address) => !assigned.has(address)),
+  });
+  await life.start({
+    // The dearest of the tunnels that it may need.
+    mtuOctets: mtu - Math.max(UDP_TUNNEL_HEADER_OCTETS, 2 * TUNNEL_HEADER_OCTETS),
+    before: async () => {
+      await setLinks();
+      if (home === undefined) return;
+      arp = new ArpBroadcast(life.native, home.device);
+      // Away from home the LAN's own route must not hide the one to the space link.
+      writeFileSync(`/proc/sys/net/ipv4/conf/${home.device}/ignore_routes_with_linkdown`, '1');
+    },
+    routes: () => routes.startLines(),
+    addresses: [homeAddress, ...ownAddresses],
+    receive: onDatagram,
+  });
+  const known = new Set(links.map(({ name }) => name));
   const watch = new LinkWatch(context, place, (link, up) => {
     context.log(`event=link link=${link} up=${up}`);
-    if (linkNames.has(link)) runner.input({ kind: 'link', link, up });
+    if (known.has(link)) life.runner.input({ kind: 'link', link, up });
   });
-  const linkNames = new Set(stations.map(({ link }) => link.name));
   watch.start();
+  const carrier =
+    home === undefined
+      ? undefined
+      : new CarrierWatch(home.device, (up) => {
+          context.log(`event=link link=${home.device} up=${up}`);
+          void routes.setDefault(up ? 'home' : 'space');
+          // RFC 5944 section 4.6: the LAN first, then the home agent.
+          if (up) arp?.announce(homeAddress);
+          else arp?.silence(homeAddress);
+          life.runner.input({ kind: 'link', link: home.device, up });
+        });
   context.log(
-    `event=started home=${formatIpv4(homeAddress)} home-agent=${settings.homeAgent} links=${[...linkNames].join(',')}`,
+    `event=started home=${formatIpv4(homeAddress)} home-agent=${settings.homeAgent} links=${[...known].join(',')} lan=${home?.device ?? 'none'}`,
   );
 
   return {
@@ -196,41 +216,36 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
       state: machine.state,
       ...(machine.registration === undefined
         ? {}
-        : {
-            registration: {
-              link: machine.registration.link,
-              agent: formatIpv4(machine.registration.agent),
-              careOfAddress: formatIpv4(machine.registration.careOfAddress),
-              lifetimeSeconds: machine.registration.lifetime,
-              remainingSeconds: Math.round((machine.registration.expiresAt - device.now()) / 1e9),
-            },
-          }),
+        : { registration: describe(machine.registration, life.device.now()) }),
       registrations: latencies.length,
       registrationLatencyMs: summary(latencies),
-      messages: machine.counters.snapshot(),
-      tunnel: tunnel.counters.snapshot(),
-      packets: packetCounters(device),
-      history: history.list(),
+      ...life.status(),
     }),
     close: async () => {
       watch.close();
-      machine.deregister(device.now());
-      runner.drain();
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      runner.close();
-      ports?.close();
-      await routes.settled();
-      await routes.clear();
-      device.close();
+      carrier?.close();
+      arp?.close();
+      await life.close(() => machine.deregister(life.device.now()), routes.endLines());
     },
   };
 };
 
-function registrationTimeOf(link: ResolvedLink, node: string): Duration {
-  const [towards, away] = link.from === node ? [link.down, link.up] : [link.up, link.down];
-  const roundTrip = (link.up.delay + link.down.delay + GROUND_ROUND_TRIP_NANOSECONDS) as Duration;
-  return registrationTime(away.rateBitPerSecond, towards.rateBitPerSecond, roundTrip);
-}
+const homeStation = (device: string) => ({
+  name: device,
+  discovery: 'home' as const,
+  registrationTime: seconds(1),
+});
+
+const describe = (registration: Registration, now: Parameters<typeof remainingSeconds>[1]) => ({
+  link: registration.link,
+  agent: formatIpv4(registration.agent),
+  careOfAddress: formatIpv4(registration.careOfAddress),
+  coLocated: registration.coLocated,
+  udpTunnel: registration.udpTunnel,
+  networks: registration.networks,
+  lifetimeSeconds: registration.lifetime,
+  remainingSeconds: remainingSeconds(registration.expiresAt, now),
+});
 
 function summary(values: readonly number[]): Record<string, number> | undefined {
   if (values.length === 0) return undefined;
