@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, readSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -143,6 +153,29 @@ describe('TUN devices', () => {
     const [tun, netns, priority] = JSON.parse(run(process.execPath, '-e', script));
     assert.match(tun, /EPERM|EACCES/); // EACCES where /dev/net/tun is root's alone
     assert.deepEqual([netns, priority], ['EPERM', false]);
+  });
+
+  test('a packet socket sends frames on its interface; a socket can be tied to one', () => {
+    exec(0, 'ip', 'link', 'add', 'pk0', 'type', 'veth', 'peer', 'name', 'pk1');
+    for (const device of ['pk0', 'pk1']) exec(0, 'ip', 'link', 'set', device, 'up');
+    const index = (device) => Number(JSON.parse(exec(0, 'ip', '-j', 'link', 'show', device))[0].ifindex);
+    const [from, to] = ['pk0', 'pk1'].map((device, i) => {
+      const fd = native.openSocketInNamespace({ netns: paths[0], domain: 17, type: 3 });
+      native.bindPacketSocket(fd, index(device), i === 0 ? 0 : 0x88b5);
+      return fd;
+    });
+    const frame = Buffer.from(`ffffffffffff020000000005${'88b5'}${'61'.repeat(50)}`, 'hex');
+    writeSync(from, frame);
+    const heard = Buffer.alloc(200);
+    assert.equal(readSync(to, heard), frame.length);
+    assert.deepEqual(heard.subarray(0, frame.length), frame);
+    assert.throws(() => native.bindPacketSocket(from, 2 ** 31 - 1, 0), code('ENODEV'));
+    const raw = { netns: paths[0], domain: 2, type: 3, protocol: 17 };
+    closeFd(native.openSocketInNamespace({ ...raw, interface: 'pk0' }));
+    assert.throws(() => native.openSocketInNamespace({ ...raw, interface: 'nosuch0' }), code('ENODEV'));
+    closeFd(from);
+    closeFd(to);
+    exec(0, 'ip', 'link', 'del', 'pk0');
   });
 
   test('a socket opened in a namespace belongs to it', () => {

@@ -7,7 +7,8 @@ import type { Native } from './native.ts';
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
-const REPEAT_AFTER_MILLISECONDS = [0, 300, 1000];
+// Linux ignores a change within a second of the one before (neigh locktime): the last must come later.
+const REPEAT_AFTER_MILLISECONDS = [0, 300, 1200, 2500];
 
 export const hardwareAddressOf = (text: string): Uint8Array => fromHex(text.trim().replaceAll(':', ''));
 

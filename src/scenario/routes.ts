@@ -105,6 +105,9 @@ function routesOf(
     if (!kernelRoutes.some((r) => r.prefix === route.prefix)) kernelRoutes.push(route);
   };
 
+  // Its home LAN is not the way to the rest of the world when it is not there; its onboard LANs are.
+  const leadsOut = ({ to, network }: Edge, from: string) =>
+    network !== undefined && edges.get(to)!.some((next) => next.to !== from && byName.get(next.to)!.forwards);
   for (const { to, via, preference = 0 } of node.explicitRoutes) {
     const prefixes = explicitPrefixes(to, byName);
     for (const edge of own)
@@ -112,7 +115,9 @@ function routesOf(
   }
   for (const { prefix, nodes, entries, roams } of destinations) {
     if (nodes.includes(node.name)) {
-      if (node.tun !== undefined) routes.push({ prefix, preference: 0 });
+      // A mobile node's home LAN is behind its links when it is away.
+      const mayLeave = node.roams === true && entries.length > 0 && !entries.includes(node.name);
+      if (node.tun !== undefined && !mayLeave) routes.push({ prefix, preference: 0 });
       continue;
     }
     if (entries.length === 0 || roams === true) continue;
@@ -122,7 +127,7 @@ function routesOf(
         const target = entries.reduce((a, b) => (distance(edge.to, b) < distance(edge.to, a) ? b : a));
         const onward = distance(edge.to, target);
         // Where a mobile node's other packets go, its registration decides.
-        if (node.roams === true && !nodes.includes(edge.to)) return [];
+        if (node.roams === true && (!nodes.includes(edge.to) || leadsOut(edge, node.name))) return [];
         const mayCarry = entries.includes(edge.to) || byName.get(edge.to)!.forwards;
         const loopFree = onward < distance(edge.to, node.name) + distance(node.name, target);
         return mayCarry && loopFree && Number.isFinite(onward) ? [{ edge, cost: edge.cost + onward }] : [];

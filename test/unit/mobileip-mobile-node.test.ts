@@ -369,6 +369,42 @@ describe('move detection (section 2.4.2)', () => {
   });
 });
 
+describe('links of other kinds', () => {
+  const both = (extra: MobileNodeLink) =>
+    new Spacecraft({
+      links: [{ name: 'space', registrationTime: milliseconds(600), ...KNOWN } as MobileNodeLink, extra],
+    });
+  const other = (spacecraft: Spacecraft, up: boolean, time: Instant) => {
+    spacecraft.node.handleInput({ kind: 'link', link: 'other', up }, time);
+    return spacecraft.sent();
+  };
+
+  test('the home LAN comes before any station: deregistered with the home address (RFC 5944 section 3.6.1.2)', () => {
+    const spacecraft = both({ name: 'other', discovery: 'home', registrationTime: seconds(1) });
+    spacecraft.answer(spacecraft.up()[0]);
+    const [request] = other(spacecraft, true, later(5));
+    const { datagram, value } = requestIn(request);
+    expect(datagram.destination).toBe(HOME_AGENT);
+    expect(value).toMatchObject({ lifetime: 0, careOfAddress: HOME });
+    spacecraft.answer(request, {}, later(6));
+    expect(spacecraft.node.state).toBe('home');
+    // The cable is pulled: the station that was there all the time.
+    const [away] = other(spacecraft, false, later(20));
+    expect(requestIn(away).value).toMatchObject({ careOfAddress: CARE_OF, lifetime: 1800 });
+  });
+  test('a link that only transmits is nobody to register with; without it its partner is of no use', () => {
+    const spacecraft = new Spacecraft({
+      links: [
+        { name: 'space', registrationTime: milliseconds(600), transmitVia: 'other', ...KNOWN } as MobileNodeLink,
+        { name: 'other', discovery: 'none', registrationTime: seconds(1) },
+      ],
+    });
+    expect(spacecraft.up()).toHaveLength(0);
+    const [request] = other(spacecraft, true, later(1));
+    expect(request).toMatchObject({ link: 'other', datagram: { destination: AGENT } });
+  });
+});
+
 test('a registration is renewed early enough for four attempts, and kept until it ends', () => {
   const spacecraft = new Spacecraft();
   spacecraft.answer(spacecraft.up()[0], { lifetime: 300 });

@@ -1,16 +1,25 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Instant, NEVER, type PacketBuffer, PacketPool, plus, seconds } from '../../src/core/index.ts';
-import { emitIpv4Packet, type Ipv4Fields, type Ipv4Repr, parseIpv4Packet } from '../../src/ip/index.ts';
+import { type Instant, NEVER, type PacketBuffer, PacketPool, plus, seconds, toHex } from '../../src/core/index.ts';
+import {
+  emitIpv4Packet,
+  type Ipv4Fields,
+  type Ipv4Repr,
+  internetChecksum,
+  PROTOCOL,
+  parseIpv4Packet,
+} from '../../src/ip/index.ts';
 import {
   type Attachment,
   type Binding,
   BindingTable,
   combinedEcn,
   decapsulate,
+  emitGratuitousArp,
   encapsulate,
   ForeignAgentTunnel,
   HOLD_DEFAULTS,
   HomeAgentTunnel,
+  keepaliveDatagram,
   MobileNodeTunnel,
   TunnelState,
   type Visitor,
@@ -534,6 +543,15 @@ describe('the mobile node', () => {
     tunnel.output(packet(outward(ip('10.66.0.1'))), now);
     expect(sent).toHaveLength(0);
   });
+  test('the keepalive of a NAT’s mapping: an ICMP echo request to the home agent, in the UDP tunnel (RFC 3519 section 4.9)', () => {
+    const { tunnel, sent } = node({ coLocated: true, udpTunnel: true });
+    tunnel.output(packet(keepaliveDatagram(HOME, HOME_AGENT, 7)), now);
+    expect(sent[0]).toMatchObject({ source: CARE_OF, destination: HOME_AGENT, protocol: PROTOCOL.udp });
+    const inside = parse(sent[0]!.payload.subarray(8 + 4));
+    expect(inside).toMatchObject({ source: HOME, destination: HOME_AGENT, protocol: PROTOCOL.icmp });
+    expect([inside.payload[0], inside.payload[1]]).toEqual([8, 0]);
+    expect(internetChecksum(inside.payload, 0, inside.payload.length)).toBe(0);
+  });
   test('takes out what its home agent tunnels, and nobody else', () => {
     const { tunnel, sent } = node({ coLocated: true });
     tunnel.receive(tunnelled(inner(), HOME_AGENT, CARE_OF), now);
@@ -543,4 +561,11 @@ describe('the mobile node', () => {
     tunnel.receive(tunnelled(inner({ destination: ip('10.77.0.9') }), HOME_AGENT, CARE_OF), now);
     expect(sent).toHaveLength(2);
   });
+});
+
+test('a gratuitous ARP is a broadcast request with sender and target alike (RFC 5944 section 4.6, RFC 826)', () => {
+  const frame = emitGratuitousArp(HOME, new Uint8Array([2, 0, 0, 0, 0, 5]));
+  expect(toHex(frame)).toBe(
+    'ffffffffffff0200000000050806' + '0001080006040001' + '020000000005' + '0a090005' + '000000000000' + '0a090005',
+  );
 });

@@ -140,6 +140,10 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
             `route replace ${settings.homeNetwork} dev ${DEVICE_NAME} src ${formatIpv4(address)} proto ${ROUTE_PROTOCOL}`,
           ]
         : []),
+      // Without a binding a mobile network is nowhere: a default route would send its packets in circles.
+      ...agent.options.mobileNodes.flatMap(({ networks }) =>
+        networks.map((p) => `route replace unreachable ${formatPrefix(p)} proto ${ROUTE_PROTOCOL} metric 4096`),
+      ),
       ...[...agent.bindings.all()].flatMap(({ networks }) =>
         networks.map((prefix) => `route replace ${routeOf(prefix)}`),
       ),

@@ -83,6 +83,7 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
       registering = event.link;
       if (ownAddresses.length > 0) void setLinks();
     } else if (event.kind === 'registered' || event.kind === 'resumed') attach(event.registration);
+    else if (event.kind === 'at-home') void routes.setDefault('home');
     else if (event.kind === 'detached') tunnel.attachment = undefined;
     else if (event.kind === 'keepalive') sendKeepalive();
     if (event.kind === 'registered') {
@@ -187,12 +188,7 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
     addresses: [homeAddress, ...ownAddresses],
     receive: onDatagram,
   });
-  const known = new Set(links.map(({ name }) => name));
-  const watch = new LinkWatch(context, place, (link, up) => {
-    context.log(`event=link link=${link} up=${up}`);
-    if (known.has(link)) life.runner.input({ kind: 'link', link, up });
-  });
-  watch.start();
+  // At home before anywhere else.
   const carrier =
     home === undefined
       ? undefined
@@ -204,6 +200,12 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
           else arp?.silence(homeAddress);
           life.runner.input({ kind: 'link', link: home.device, up });
         });
+  const known = new Set(links.map(({ name }) => name));
+  const watch = new LinkWatch(context, place, (link, up) => {
+    context.log(`event=link link=${link} up=${up}`);
+    if (known.has(link)) life.runner.input({ kind: 'link', link, up });
+  });
+  watch.start();
   context.log(
     `event=started home=${formatIpv4(homeAddress)} home-agent=${settings.homeAgent} links=${[...known].join(',')} lan=${home?.device ?? 'none'}`,
   );

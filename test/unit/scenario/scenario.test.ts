@@ -176,6 +176,33 @@ networks: { one: { nodes: [a, b] }, two: { nodes: [b, c] } }
     expect(nodes[1]!.sysctls['net.ipv4.ip_forward']).toBe('0');
   });
 
+  test("a mobile node's networks: the onboard LAN is nobody's by shortest path, the home LAN is entered by who stays there", () => {
+    const { nodes } = parseScenario(`
+name: t
+nodes:
+  sc: { kind: spacecraft, mobileNode: { homeAgent: 10.77.0.2, homeAddress: 10.9.0.5, security: { spi: 1000, key: 00112233445566778899aabbccddeeff } } }
+  instrument: { kind: host }
+  a: { kind: ground-station }
+  ha: { kind: control-centre }
+  far: { kind: router }
+links: { first: { between: [a, sc], up: { rate: 1M, contacts: never }, down: { rate: 1M } } }
+networks:
+  onboard: { nodes: [sc, instrument], prefix: 10.200.5.0/24 }
+  lan: { nodes: [ha, sc], prefix: 10.9.0.0/24, addresses: { sc: 10.9.0.5 } }
+  core: { nodes: [a, far], prefix: 10.1.0.0/24 }
+  internet: { nodes: [far, ha], prefix: 10.77.0.0/24 }
+`);
+    const kernel = (name: string, prefix: string) =>
+      nodes.find((n) => n.name === name)!.kernelRoutes.find((r) => r.prefix === prefix);
+    expect(kernel('a', '10.200.5.0/24')).toBeUndefined();
+    expect(kernel('far', '10.9.0.0/24')).toMatchObject({ device: 'internet' });
+    // Away, the home LAN is not where packets for it, or for what lies behind it, go.
+    expect(kernel('sc', '10.77.0.0/24')).toBeUndefined();
+    const own = nodes.find((n) => n.name === 'sc')!.routes.map(({ prefix }) => prefix);
+    expect(own).toContain('10.200.5.0/24');
+    expect(own).not.toContain('10.9.0.0/24');
+  });
+
   test('explicit routes come first', () => {
     const { nodes } = parseScenario(
       MINIMAL.replace('sc: { kind: spacecraft,', 'sc: { kind: spacecraft, routes: [{ to: default, via: space }],'),
