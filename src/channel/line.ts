@@ -29,6 +29,7 @@ import {
   FLAG_BITS,
   fcsOctets,
   payloadOffset,
+  type SealFrame,
   sealFrame,
 } from '../hdlc/index.ts';
 import { copySegments, SegmentView, segmentCount } from '../ip/segment-train.ts';
@@ -69,6 +70,8 @@ export interface LineOptions {
   readonly pool: PacketPool;
   readonly source: PacketSource;
   readonly tap?: LinkTap | undefined;
+  /** `sealFrame`, or a faster one for the pool's arena. */
+  readonly seal?: SealFrame;
   /** Make every bit (slow); the reference for tests. */
   readonly eager?: boolean;
 }
@@ -134,6 +137,7 @@ export class Line {
   readonly #errors: ErrorSource;
   readonly #receiver: Receiver;
   readonly #jitterRng: Rng;
+  readonly #seal: SealFrame;
   #settings: LineSettings;
   #time = 0 as Instant;
   #nextSettingChange: Instant;
@@ -166,6 +170,7 @@ export class Line {
     this.name = options.name;
     this.#options = options;
     this.#settings = options.settings;
+    this.#seal = options.seal ?? sealFrame;
     const start = 0 as Instant;
     this.#clock = new BitClock(options.settings.rate.at(start));
     this.#errors = new ErrorSource(options.settings.noise.at(start), options.seed, options.name);
@@ -384,7 +389,7 @@ export class Line {
     const { encapsulation, fcs } = this.#options;
     const frameStart = start - encapsulation.headerOctets;
     encapsulation.writeHeader(octets, frameStart, octets[start]! >>> 4 === 6 ? 'ipv6' : 'ipv4');
-    return sealFrame(fcs, octets, frameStart, end);
+    return this.#seal(fcs, octets, frameStart, end);
   }
 
   #nextStart(readyAt: Instant): number {

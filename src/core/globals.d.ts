@@ -6,3 +6,4 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
   decode(octets?: Uint8Array, options?: { stream?: boolean }): string;
 }
+declare function atob(base64: string): string;

@@ -96,12 +96,16 @@ export class PacketPool {
   #made = 0;
   #nextId = 1;
 
-  /** @param slotOctets a slot's whole size: the largest datagram plus headroom and tailroom; rounded up to 64. */
-  constructor(options: { capacity: number; slotOctets: number }) {
+  /**
+   * @param options.slotOctets a slot's whole size: the largest datagram plus headroom and tailroom; rounded up to 64.
+   * @param options.makeArena the octets that the slots lie in, zeroed; plain memory unless told
+   */
+  constructor(options: { capacity: number; slotOctets: number; makeArena?: (octets: number) => Uint8Array }) {
     this.slotOctets = (options.slotOctets + 63) & ~63;
     this.capacity = options.capacity;
+    const octets = this.capacity * this.slotOctets;
     // Zeroed pages come from the kernel on first touch, so an idle pool costs address space only.
-    this.arena = new Uint8Array(this.capacity * this.slotOctets);
+    this.arena = options.makeArena?.(octets) ?? new Uint8Array(octets);
   }
 
   /** The largest datagram that fits a slot. */

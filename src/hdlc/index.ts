@@ -1,4 +1,5 @@
 /** HDLC/IP framing: frame check sequences, bit stuffing, framer and deframer, and the three encapsulations. */
+export { createSealingArena, type SealingArena } from './arena-seal.ts';
 export { BitBuffer } from './bits.ts';
 export { ciscoHdlc } from './cisco-hdlc.ts';
 export {
@@ -24,5 +25,5 @@ export { type FcsWidth, fcs16, fcs32, fcsIsGood, fcsOctets, writeFcs } from './f
 export { DEFAULT_DLCI, frameRelay, HIGHEST_DLCI, LOWEST_DLCI } from './frame-relay.ts';
 export { appendFlags, appendStuffed, FLAG, FLAG_BITS } from './framer.ts';
 export { ppp } from './ppp.ts';
-export { sealFrame } from './seal.ts';
+export { type SealFrame, sealFrame } from './seal.ts';
 export { countInsertedZeros } from './stuffing.ts';

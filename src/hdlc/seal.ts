@@ -7,6 +7,8 @@ import { LITTLE_ENDIAN, wordsOf } from '../core/words.ts';
 import { type FcsWidth, fcsOctets, TABLES_16, TABLES_32, writeFcs } from './fcs.ts';
 import { AFTER_ALL_ONES, ALL_ONES, countInsertedZeros, ZEROS } from './stuffing.ts';
 
+export type SealFrame = (width: FcsWidth, octets: Uint8Array, start: number, end: number) => number;
+
 /**
  * Writes the FCS of octets[start, end) at `end`.
  * @returns the bits of header, payload and FCS with inserted zeros, without flags

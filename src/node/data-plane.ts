@@ -22,6 +22,7 @@ import {
   PacketPool,
   TAILROOM_OCTETS,
 } from '../core/index.ts';
+import { createSealingArena, type SealFrame, sealFrame } from '../hdlc/index.ts';
 import { HoldFile } from '../io/hold-store.ts';
 import { LinkDriver } from '../io/link-driver.ts';
 import type { ReactorSource } from '../io/native.ts';
@@ -143,6 +144,7 @@ class ScenarioDataPlane implements DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #driver: LinkDriver;
   readonly #pool: PacketPool;
+  readonly #seal: SealFrame;
   readonly #routers = new Map<string, Router>();
   readonly #links: Link[] = [];
   readonly #ownedRoutes = new Map<string, readonly RouteOptions[]>();
@@ -152,7 +154,9 @@ class ScenarioDataPlane implements DataPlane {
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     const { scenario, native, tap } = options;
-    this.#pool = poolFor(scenario);
+    const { pool, seal } = poolFor(scenario);
+    this.#pool = pool;
+    this.#seal = seal;
     this.#driver = new LinkDriver({
       native,
       pool: this.#pool,
@@ -323,6 +327,7 @@ class ScenarioDataPlane implements DataPlane {
         maximumFrameOctets: resolved.mtuOctets + FRAME_OVERHEAD_OCTETS,
         pool: this.#pool,
         source: router.output(interfaceIndex),
+        seal: this.#seal,
         tap,
       });
       if (!line.isUp) router.setInterfaceState(interfaceIndex, false, 0 as Instant);
@@ -381,7 +386,8 @@ function tapOf(tap: LinkTap, scenario: ResolvedScenario, node: string, own: read
 /** Header, FCS and a little, so that a frame made longer by noise is judged by its FCS and not by its length. */
 const FRAME_OVERHEAD_OCTETS = 32;
 
-function poolFor(scenario: ResolvedScenario): PacketPool {
+/** The pool for all that may be under way, and the fastest seal for frames in it. */
+function poolFor(scenario: ResolvedScenario): { pool: PacketPool; seal: SealFrame } {
   const mtu = scenario.offloads ? 65_535 : Math.max(1500, ...scenario.links.map((link) => link.mtuOctets));
   const slotOctets = mtu + HEADROOM_OCTETS + TAILROOM_OCTETS;
   let packets = FEWEST_SLOTS;
@@ -396,7 +402,13 @@ function poolFor(scenario: ResolvedScenario): PacketPool {
       if (direction.contacts.kind !== 'always' && los.queue === 'hold') packets += Math.ceil(los.holdOctets / 256);
     }
   const capacity = Math.min(packets, Math.floor(MOST_POOL_OCTETS / slotOctets));
-  return new PacketPool({ capacity, slotOctets });
+  let seal: SealFrame = sealFrame;
+  const makeArena = (octets: number): Uint8Array => {
+    const made = createSealingArena(octets);
+    seal = made.seal;
+    return made.arena;
+  };
+  return { pool: new PacketPool({ capacity, slotOctets, makeArena }), seal };
 }
 
 function directionStatus(direction: Direction, now: Instant): DirectionStatus {
