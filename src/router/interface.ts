@@ -42,6 +42,8 @@ export interface InterfaceOptions {
 }
 
 const DEFAULT_LIMIT: QueueLimit = { packets: 1000, octets: Number.POSITIVE_INFINITY };
+/** What a late wake-up delivers all at once is for the kernel to take or to drop; the pool bounds it. */
+const HOST_LIMIT: QueueLimit = { packets: Number.POSITIVE_INFINITY, octets: Number.POSITIVE_INFINITY };
 
 /** The kernel takes what it is given at once: one queue is enough, and classes are for lines. */
 const HOST_CLASSES: readonly TrafficClass[] = [
@@ -81,7 +83,7 @@ export class RouterInterface {
       options.kind === 'host' ? HOST_CLASSES : withHold(options.classes ?? DEFAULT_TRAFFIC_CLASSES, options.hold);
     this.classifier =
       options.kind === 'host' ? undefined : new Classifier(rulesOf(this.classes), this.classes.length - 1);
-    const limit = { ...DEFAULT_LIMIT, ...options.limit };
+    const limit = options.kind === 'host' ? HOST_LIMIT : { ...DEFAULT_LIMIT, ...options.limit };
     const fullPacketTime: Duration = seconds((mtuOctets * 8) / (options.rateBitPerSec ?? Number.POSITIVE_INFINITY));
     const settings = this.classes.map((each) => classQueueSettings(each, mtuOctets, limit, fullPacketTime));
     this.queue = new OutputQueue(settings, options.up ?? true, pool, observer, options.holdStore);

@@ -218,3 +218,17 @@ test('a full queue drops the newcomer; the numbers of the interface add up', () 
   expect(t.sent(1).map((p) => p[5])).toEqual([0, 1, 2]);
   expect(t.pool.available).toBe(t.pool.capacity);
 });
+
+test('nothing is dropped on the way to the kernel, however much arrives at once', () => {
+  const t = new TestRouter({
+    interfaces: [
+      { name: 'host', kind: 'host', addresses: ['10.0.0.1'] },
+      { name: 'link', kind: 'link' },
+    ],
+    routes: [['0.0.0.0/0', 1]],
+  });
+  const packet = udp4({ from: '192.0.2.1', to: '10.0.0.1', payloadOctets: 8 });
+  for (let i = 0; i < 2000; i++) t.receive(packet, 1);
+  expect(t.drops).toEqual([]);
+  expect(t.sent(HOST)).toHaveLength(2000);
+});
