@@ -56,6 +56,11 @@ const PROGRAMS = {
     perl: 'perl',
     php: 'php-cli',
     openssl: 'openssl',
+    // FileZilla has no mode without its windows: a display in memory, keys for it, and a picture of what it shows.
+    filezilla: 'filezilla',
+    Xvfb: 'xvfb',
+    xdotool: 'xdotool',
+    import: 'imagemagick',
   },
   bench: { iperf3: 'iperf3' },
 };

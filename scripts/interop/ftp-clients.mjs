@@ -1,6 +1,8 @@
 // How each stock client does each thing. A cell gives the program's arguments (and its stdin), or is absent when the client cannot
 // do that at all. `c` has host, port, user, password, root (of the server), dir (the client's), url, and the file names.
 
+import { fileURLToPath } from 'node:url';
+
 /** @typedef {{argv: string[], stdin?: string, env?: Record<string, string>}} Run */
 
 const lftp = (c, script, settings = '') => ({
@@ -88,6 +90,10 @@ await f.access({ host: ${JSON.stringify(c.host)}, port: ${c.port}, user: ${JSON.
 ${body}
 f.close();`,
   ],
+});
+const filezilla = (c, operation, more = {}) => ({
+  program: process.execPath,
+  argv: [fileURLToPath(new URL('filezilla.mjs', import.meta.url)), JSON.stringify({ ...c, operation, ...more })],
 });
 const q = JSON.stringify;
 const url = (c, name) =>
@@ -211,6 +217,16 @@ export const CLIENTS = {
     put: (c) => basicFtp(c, `await f.uploadFrom(${q(c.from)}, ${q(c.to)});`),
     resumeGet: (c) => basicFtp(c, `await f.downloadTo(${q(c.to)}, ${q(c.from)}, ${c.kept});`),
     resumePut: (c) => basicFtp(c, `await f.appendFrom(${q(c.from)}, ${q(c.to)}, { localStart: ${c.kept} });`),
+    tls: true,
+  },
+  FileZilla: {
+    program: 'filezilla',
+    list: (c) => filezilla(c, 'list'),
+    get: (c) => filezilla(c, 'get'),
+    put: (c) => filezilla(c, 'put'),
+    resumeGet: (c) => filezilla(c, 'get'),
+    resumePut: (c) => filezilla(c, 'put', { resume: true }),
+    active: (c) => filezilla(c, 'get', { active: true }),
     tls: true,
   },
 };
