@@ -73,15 +73,21 @@ export class FtpDataConnections {
     return secure === undefined ? fail(this.#aborted ? 'aborted' : 'tls') : ok(secure);
   }
 
-  /** Ends the connection, or the wait for it, at once. */
+  /**
+   * Ends the connection, or the wait for it, at once. With a reset: what the kernel still holds of a large file is not worth the
+   * seconds of a pass that it would take to send.
+   */
   abort(): void {
     this.#aborted = true;
-    this.#active?.destroy();
+    this.#active?.resetAndDestroy();
     this.#closeListener();
   }
 
+  /** Ends what is left; octets of a finished transfer that the kernel holds still go out. */
   close(): void {
-    this.abort();
+    this.#aborted = true;
+    this.#active?.destroy();
+    this.#closeListener();
   }
 
   #onConnection(listener: Server, socket: Socket): void {

@@ -175,7 +175,7 @@ export class FtpServerSession {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#control.end();
-    this.#abortOperation();
+    this.#abort.abort();
     this.#data.close();
     void this.#performing.then(async () => {
       await this.#discardOpened();
