@@ -137,6 +137,7 @@ export class FtpTree {
     path,
     how,
     offset,
+    sizeTold,
   }: Operations['open-write']['ask']): Promise<Result<{ upload: Upload; path: string }, FileReason>> {
     return attempt(async () => {
       const chosen = how === 'unique' ? await this.#uniquePath(path) : path;
@@ -146,7 +147,8 @@ export class FtpTree {
       if (stats?.isDirectory()) return fail('is-a-directory');
       if (stats !== undefined && !stats.isFile()) return fail('not-a-file');
       // The same user again: the client came back after a lost pass while its old session still hangs. It gives way.
-      if (!(await this.#options.uploads.takeOver(full, this.#options.user))) return fail('busy');
+      const before = await this.#options.uploads.takeOver(full, this.#options.user);
+      if (before === 'busy') return fail('busy');
       const budget = await this.#budget(stats, how);
       if (!budget.ok) return budget;
       const upload = await Upload.open({
@@ -155,6 +157,8 @@ export class FtpTree {
         existing: stats,
         how,
         offset,
+        // What its old connection still delivered after SIZE, the client is about to send again.
+        appendAt: before === 'taken' ? (sizeTold ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY,
         user: this.#options.user,
         limitOctets: budget.value,
         usage: this.#usage,
@@ -194,7 +198,7 @@ export class FtpTree {
       if (stats?.isDirectory()) return fail('is-a-directory');
       const upload = uploadPath(full);
       const interrupted = upload !== undefined && lstatOf(upload) !== undefined;
-      if (interrupted && !(await this.#options.uploads.takeOver(full, this.#options.user))) return fail('busy');
+      if (interrupted && (await this.#options.uploads.takeOver(full, this.#options.user)) === 'busy') return fail('busy');
       if (interrupted) await unlink(octetPath(upload)).catch(() => {});
       if (stats !== undefined) await unlink(octetPath(full));
       return stats === undefined && !interrupted ? fail('not-found') : ok({});

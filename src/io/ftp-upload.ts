@@ -19,14 +19,14 @@ import type { FtpUsage } from './ftp-usage.ts';
 export class FtpUploads {
   readonly #running = new Map<string, Upload>();
 
-  /** True when nobody writes there any more: nobody did, or it was the same user's older session, which was ended. */
-  async takeOver(full: string, user: string): Promise<boolean> {
+  /** `taken`: the same user's older session wrote there and was ended; `busy`: another user writes there. */
+  async takeOver(full: string, user: string): Promise<'free' | 'taken' | 'busy'> {
     const running = this.#running.get(full);
-    if (running === undefined) return true;
-    if (running.user !== user) return false;
+    if (running === undefined) return 'free';
+    if (running.user !== user) return 'busy';
     running.interrupt();
     await running.closed;
-    return true;
+    return 'taken';
   }
 
   add(full: string, upload: Upload): void {
@@ -45,6 +45,8 @@ interface UploadOptions {
   readonly existing: Stats | undefined;
   readonly how: 'replace' | 'append' | 'resume' | 'unique';
   readonly offset: number;
+  /** Where an append begins at the latest. */
+  readonly appendAt: number;
   readonly user: string;
   readonly limitOctets: number;
   readonly usage: FtpUsage | undefined;
@@ -102,7 +104,7 @@ export class Upload {
       await found.close();
       return fail('offset');
     }
-    const offset = how === 'append' ? size : options.offset;
+    const offset = how === 'append' ? Math.min(size, options.appendAt) : options.offset;
     if (offset < size) await found.truncate(offset);
     return ok(new Upload(options, found, interrupted === undefined ? full : beside!, offset));
   }

@@ -211,6 +211,42 @@ describe('interrupted uploads', () => {
     expect(onDisk('a')).toBe('abcdef');
     again.close();
   });
+
+  test('APPE goes on at the size that the client was told, though its hanging session has received more since', async () => {
+    const data = await client.passive();
+    await client.say('STOR a');
+    data.write('abc');
+    while (!(await client.say('STAT')).text.includes('3 octets so far'));
+    const again = await BareClient.logIn(served.port);
+    expect((await again.say('SIZE a')).text).toBe('3');
+    data.write('de');
+    while (!(await client.say('STAT')).text.includes('5 octets so far'));
+    expect((await again.store('APPE a', Buffer.from('def'))).code).toBe(226);
+    expect(onDisk('a')).toBe('abcdef');
+    again.close();
+  });
+
+  test('ABOR throws away what the kernel holds of a download', async () => {
+    put('large', 'x'.repeat(20_000_000));
+    const data = await client.passive();
+    data.pause();
+    let received = 0;
+    client.send('RETR large\r\n');
+    await client.reply();
+    let sent = 0;
+    for (let before = -1; sent === 0 || sent !== before; ) {
+      before = sent;
+      sent = Number(/(\d+) octets so far/.exec((await client.say('STAT')).text)![1]);
+    }
+    client.send('ABOR\r\n');
+    expect([(await client.reply()).code, (await client.reply()).code]).toEqual([426, 226]);
+    data.on('data', (chunk) => {
+      received += chunk.length;
+    });
+    data.resume();
+    await new Promise((resolve) => data.once('close', resolve));
+    expect(received).toBeLessThan(sent);
+  });
 });
 
 describe('the tree', () => {

@@ -59,6 +59,26 @@ describe('AUTH TLS', () => {
     client.close();
   });
 
+  test('ABOR ends a protected download, and the session goes on', async () => {
+    served = await startTestServer({}, { tls: true });
+    writeFileSync(join(served.root, 'large'), Buffer.alloc(20_000_000));
+    const { client } = await secured(served.port);
+    await logIn(client);
+    await client.say('PBSZ 0');
+    await client.say('PROT P');
+    const plain = await client.passive();
+    expect((await client.say('RETR large')).code).toBe(150);
+    const data = await handshake(plain);
+    data.on('error', () => {});
+    await new Promise((resolve) => data.once('data', resolve));
+    data.pause();
+    client.send('ABOR\r\n');
+    expect([(await client.reply()).code, (await client.reply()).code]).toEqual([426, 226]);
+    expect((await client.say('SIZE large')).code).toBe(213);
+    data.destroy();
+    client.close();
+  });
+
   test('what was sent in clear before TLS is not obeyed after it', async () => {
     served = await startTestServer({}, { tls: true });
     const client = await BareClient.connect(served.port);

@@ -46,6 +46,8 @@ export interface SessionState {
   hashAlgorithm: HashAlgorithm;
   idleSeconds: number;
   host: string | undefined;
+  /** The last answer to SIZE: what a client that resumes believes is there. */
+  sizeTold: { readonly path: string; readonly octets: number } | undefined;
   /** For STAT. */
   filesSent: number;
   filesReceived: number;

@@ -64,9 +64,12 @@ export interface Operations {
   list: { ask: { path: string }; answer: Result<readonly Entry[], FileReason> };
   /** Opens a file to be sent; `size` is that of the whole file. */
   'open-read': { ask: { path: string; offset: number; ascii: boolean }; answer: Result<{ size: number }, FileReason> };
-  /** Opens a file to be received; with `unique` under a new name made from the path's. */
+  /**
+   * Opens a file to be received; with `unique` under a new name made from the path's. `sizeTold` is what the client was told of
+   * its size: an upload that the client's older session carried on with in between is cut back to that before it is appended to.
+   */
   'open-write': {
-    ask: { path: string; how: 'replace' | 'append' | 'resume' | 'unique'; offset: number };
+    ask: { path: string; how: 'replace' | 'append' | 'resume' | 'unique'; offset: number; sizeTold?: number };
     answer: Result<{ path: string }, FileReason>;
   };
   listen: { ask: { family: 'ipv4' | 'same' }; answer: Result<Endpoint, 'no-port'> };

@@ -355,6 +355,7 @@ function freshState(settings: SessionSettings, secure: boolean): SessionState {
     hashAlgorithm: 'SHA-256',
     idleSeconds: settings.idleSeconds,
     host: undefined,
+    sizeTold: undefined,
     filesSent: 0,
     filesReceived: 0,
   };

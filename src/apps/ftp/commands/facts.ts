@@ -18,6 +18,7 @@ function* size(context: CommandContext, argument: string): Run {
   const path = pathOf(context, argument);
   if (path === undefined) return;
   const answer = yield* perform('size', { path, ascii: context.state.type === 'A' });
+  context.state.sizeTold = answer.ok ? { path, octets: answer.value.octets } : undefined;
   if (answer.ok) context.reply(213, String(answer.value.octets));
   else context.reply(...replyFor(answer.reason));
 }

@@ -33,7 +33,8 @@ function* receive(context: CommandContext, argument: string, how: 'replace' | 'a
   const { state } = context;
   const path = pathOf(context, argument);
   if (path === undefined) return;
-  const opened = yield* perform('open-write', { path, how, offset: how === 'resume' ? state.restartAt : 0 });
+  const told = how === 'append' && state.sizeTold?.path === path ? { sizeTold: state.sizeTold.octets } : {};
+  const opened = yield* perform('open-write', { path, how, offset: how === 'resume' ? state.restartAt : 0, ...told });
   if (!opened.ok) {
     context.reply(...replyFor(opened.reason));
     return;
