@@ -57,7 +57,11 @@ const OPERATIONS = {
     ipv4Only: false,
     change: (client, c) => (client.noIpv6 ? undefined : { ...c, host: '::1', host6: '[::1]', url: c.url6 }),
   },
-  FTPS: { ...download('get', 'image.bin'), change: (client, c) => (client.tls ? { ...c, tls: true } : undefined) },
+  FTPS: {
+    ...download('get', 'image.bin'),
+    run: (client, c) => (client.ftps ?? client.get)({ ...c, from: 'image.bin' }),
+    change: (client, c) => (client.tls || client.ftps ? { ...c, tls: true } : undefined),
+  },
   'odd name': { ...download('get', ODD_NAME) },
   'empty get': download('get', 'empty.bin'),
   'empty put': upload('put', 'nothing.bin'),

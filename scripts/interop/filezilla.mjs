@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // FileZilla as a command: list, get or put one file, on a display in memory (Xvfb). FileZilla has no mode without windows and starts
 // no transfer by itself, so its queue is filled before it starts (queue.sqlite3) and Ctrl+P starts it. What it logs goes to stdout.
+// To list is good when a file can be fetched out of the list that the window shows.
 //
 //   filezilla.mjs OPTIONS-AS-JSON    {host, port, user, password, tls, active, operation: list|get|put, from, to, picture?}
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -44,15 +45,20 @@ async function run() {
     });
     return found.stdout.trim().split('\n')[0] || undefined;
   });
-  if (options.operation !== 'list') {
-    // No window manager gives the window the keyboard.
-    spawnSync('xdotool', ['windowfocus', '--sync', window], { env: environment });
-    await pause(1000);
-    key('ctrl+p');
-  }
+  const logged = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
+  // No window manager gives the window the keyboard.
+  spawnSync('xdotool', ['windowfocus', '--sync', window], { env: environment });
+  await pause(1000);
+  if (options.operation === 'list') {
+    await until(() => (/Directory listing of .* successful/.test(logged()) ? true : undefined));
+    await pause(500);
+    // The list of remote files: a click gives it the keyboard, a name selects the file that is listed under it, Return fetches it.
+    spawnSync('xdotool', ['mousemove', '1000', '640', 'click', '1'], { env: environment });
+    spawnSync('xdotool', ['type', '--delay', '20', 'image.bin'], { env: environment });
+    key('Return');
+  } else key('ctrl+p');
   const said = await until(() => {
-    const text = existsSync(log) ? readFileSync(log, 'utf8') : '';
-    if (options.operation === 'list') return /Directory listing of .* successful/.test(text) ? 'good' : undefined;
+    const text = logged();
     if (/File transfer successful/.test(text)) return 'good';
     return /Critical (file transfer )?error|File transfer failed after|Could not connect to server/.test(text)
       ? 'bad'
@@ -90,12 +96,10 @@ function writeHome() {
     'Greeting version': '99.0.0',
     'Disable update check': 1,
     'Logging file': log,
-    'Logging Raw Listing': 1,
-    'Logging Debug Level': 0,
+    'Last local directory': `${home}/`,
     'Use Pasv mode': active ? 0 : 1,
     'Allow transfermode fallback': 0,
     'Reconnect count': 0,
-    'Default editing': 0,
     'Number of Transfers': 1,
   };
   const xml = (body) => `<?xml version="1.0" encoding="UTF-8"?>\n<FileZilla3>${body}</FileZilla3>\n`;

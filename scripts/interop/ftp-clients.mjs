@@ -155,8 +155,7 @@ export const CLIENTS = {
     get: (c) => wget(c, '-O', c.to, url(c, c.from)),
     resumeGet: (c) => wget(c, '-c', '-O', c.to, url(c, c.from)),
     active: (c) => wget(c, '--no-passive-ftp', '-O', c.to, url(c, c.from)),
-    // Only implicit FTPS.
-    ftps: (c) => wget(c, '--no-ftps-implicit', '-O', c.to, url(c, c.from).replace(/^ftp:/, 'ftps:')),
+    ftps: (c) => wget(c, '-O', c.to, url(c, c.from).replace(/^ftp:/, 'ftps:')),
   },
   aria2: {
     program: 'aria2c',
