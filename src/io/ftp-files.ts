@@ -198,7 +198,8 @@ export class FtpTree {
       if (stats?.isDirectory()) return fail('is-a-directory');
       const upload = uploadPath(full);
       const interrupted = upload !== undefined && lstatOf(upload) !== undefined;
-      if (interrupted && (await this.#options.uploads.takeOver(full, this.#options.user)) === 'busy') return fail('busy');
+      if (interrupted && (await this.#options.uploads.takeOver(full, this.#options.user)) === 'busy')
+        return fail('busy');
       if (interrupted) await unlink(octetPath(upload)).catch(() => {});
       if (stats !== undefined) await unlink(octetPath(full));
       return stats === undefined && !interrupted ? fail('not-found') : ok({});
