@@ -126,6 +126,11 @@ async function delay() {
       `  ${milliseconds} ms: error p50 ${drift.toFixed(0)}, p90 ${at(0.9).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, max ${errors.at(-1).toFixed(0)} µs (${errors.length} probes)`,
     );
   }
+  // What the machine gives to anybody: a timer at real-time priority in a process that does nothing else.
+  rows.bareTimer = execFileSync(process.execPath, [join(root, 'native/bench/timer.mjs'), '2000'], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line.startsWith('SCHED_FIFO'));
+  for (const line of rows.bareTimer) say(`  a timer alone: ${line}`);
   return rows;
 }
 

@@ -151,11 +151,13 @@ function run(c: Case, eager: boolean): { delivered: string[]; counters: Record<s
   return { delivered, counters };
 }
 
-test('lazy and eager receivers agree on every octet, counter and timestamp', () => {
+const RUNS = Number(process.env.OMNI_PROPERTY_RUNS ?? 100);
+
+test('lazy and eager receivers agree on every octet, counter and timestamp', { timeout: 120_000 + RUNS * 1000 }, () => {
   fc.assert(
     fc.property(cases, (c) => {
       expect(run(c, false)).toEqual(run(c, true));
     }),
-    { numRuns: Number(process.env.OMNI_PROPERTY_RUNS ?? 100) },
+    { numRuns: RUNS },
   );
 });
