@@ -466,7 +466,7 @@ export class Line {
       this.counters.add('lost.no-buffer');
       return undefined;
     }
-    inheritTimes(alone, packet);
+    inherit(alone, packet);
     this.#encapsulate(alone.arena, alone.start, alone.end);
     const frameStart = alone.start - encapsulation.headerOctets;
     const frameEnd = alone.end + fcsOctets(this.#options.fcs);
@@ -494,7 +494,7 @@ export class Line {
       this.counters.add('lost.no-buffer');
       return;
     }
-    inheritTimes(part, packet);
+    inherit(part, packet);
     this.#launch(part, departure.endBit);
   }
 
@@ -818,7 +818,9 @@ function packetOctets(packet: PacketBuffer): number {
   return train === undefined ? packet.length : packet.length + (packet.packets - 1) * train.headerOctets;
 }
 
-function inheritTimes(part: PacketBuffer, whole: PacketBuffer): void {
+/** What leaves a train is still that packet to whoever follows it. */
+function inherit(part: PacketBuffer, whole: PacketBuffer): void {
+  part.id = whole.id;
   part.enteredAt = whole.enteredAt;
   part.queuedAt = whole.queuedAt;
   part.trafficClass = whole.trafficClass;

@@ -69,7 +69,7 @@ function describeHop(hop: Hop): string[] {
       hop.sent.at,
       `frame of ${hop.sent.octets} octets sent: ${hop.sent.bits} bits on the wire, ${hop.sent.bits - hop.sent.octets * 8} of them stuffed, in ${time(hop.sent.seconds)}`,
     );
-  if (hop.frames > 1) lines.push(`    ${''.padStart(14)}  the first of ${hop.frames} frames: a train of TCP segments`);
+  if (hop.frames > 1) lines.push(`    ${''.padStart(14)}  ${describeTrain(hop)}`);
   if (hop.received !== undefined) {
     const { flips, hit, outcome, at } = hop.received;
     say(
@@ -83,6 +83,11 @@ function describeHop(hop: Hop): string[] {
   if (hop.dropped !== undefined) say(hop.dropped.at, `dropped: ${hop.dropped.reason}`);
   if (hop.leftAt === undefined && hop.dropped === undefined) lines.push(`    ${''.padStart(14)}  no more recorded yet`);
   return lines;
+}
+
+function describeTrain({ frames, frame, outcomes }: Hop): string {
+  const fates = Object.entries(outcomes).map(([outcome, count]) => `${count} ${OUTCOMES[outcome] ?? outcome}`);
+  return `frame ${frame} of ${frames}, a train of TCP segments; received: ${fates.join('; ') || 'none yet'}`;
 }
 
 const OUTCOMES: Readonly<Record<string, string>> = {

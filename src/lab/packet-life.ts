@@ -22,8 +22,15 @@ export interface Hop {
   readonly enteredAt: bigint | undefined;
   readonly trafficClass: string | undefined;
   readonly queue: Queueing | undefined;
-  /** Frames it left in: 1, or more when the kernel handed over a train of TCP segments; the first is the one told below. */
+  /**
+   * Frames it left in: 1, or more when the kernel handed over a train of TCP segments. Of those the first that was lost is told
+   * below, or else the first.
+   */
   readonly frames: number;
+  /** Which of `frames` is told, from 1; 0 when that cannot be said. */
+  readonly frame: number;
+  /** How many of its frames had which outcome. */
+  readonly outcomes: Readonly<Record<string, number>>;
   readonly sent:
     | {
         readonly at: bigint;
@@ -81,17 +88,25 @@ export class PacketLives {
 
   #hop(events: readonly RecordedPacket[]): Hop {
     const tap = (name: string): RecordedPacket | undefined => events.find((event) => event.tap === name);
-    const [entered, sent, received, left, dropped] = ['ip-in', 'frame-sent', 'frame-received', 'ip-out', 'dropped'].map(
-      tap,
-    );
+    const [entered, left, dropped] = ['ip-in', 'ip-out', 'dropped'].map(tap);
+    const frames = events.filter((event) => event.tap === 'frame-sent');
+    const arrivals = events.filter((event) => event.tap === 'frame-received');
+    const outcomes = arrivals.map((event) => event.facts.get('outcome') ?? 'unknown');
+    const damaged = outcomes.findIndex((outcome) => outcome !== 'good');
+    const told = Math.max(0, damaged);
+    // Frames arrive in their order, so the nth arrival is the nth frame, unless frames in good order were not recorded.
+    const sent = frames.length >= arrivals.length ? frames[told] : undefined;
+    const received = arrivals[told];
     const { link, direction } = events[0]!;
     return {
       link,
       direction,
       enteredAt: entered?.at,
       trafficClass: entered?.facts.get('class'),
-      queue: entered === undefined ? undefined : this.#queueing(entered, sent, dropped?.at),
-      frames: events.filter((event) => event.tap === 'frame-sent').length,
+      queue: entered === undefined ? undefined : this.#queueing(entered, frames[0], dropped?.at),
+      frames: frames.length,
+      frame: sent === undefined ? 0 : told + 1,
+      outcomes: countsOf(outcomes),
       sent: sent && {
         at: sent.at,
         octets: sent.originalOctets,
@@ -163,6 +178,12 @@ function hitBits(received: RecordedPacket, sent: RecordedPacket | undefined): Hi
     const field = inFrame ? fieldAt(sent.octets, where.octet, ipOffset(sent), sent.fcsOctets) : where.kind;
     return { position, ...where, field };
   });
+}
+
+function countsOf(words: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1;
+  return counts;
 }
 
 const wire = (packet: RecordedPacket): string => `${packet.link}.${packet.direction}`;

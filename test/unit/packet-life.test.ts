@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Instant, PacketPool, type WallTime } from '../../src/core/index.ts';
+import { ALWAYS, Line, Timeline } from '../../src/channel/index.ts';
+import { type Instant, NEVER, type PacketBuffer, PacketPool, type WallTime } from '../../src/core/index.ts';
 import { frameRelay, writeFcs } from '../../src/hdlc/index.ts';
 import { PcapngDecoder } from '../../src/io/pcapng.ts';
 import { Recorder } from '../../src/io/recorder.ts';
@@ -26,9 +27,8 @@ function segment(sequence: number, ipId: number): Uint8Array {
   return octets;
 }
 
-/** Three segments down a 38.4 kbit/s link, the second hit by noise and sent again as a fourth. */
-function story(): RecordedPacket[] {
-  const recorder = new Recorder({
+const makeRecorder = (): Recorder =>
+  new Recorder({
     epoch: 962_798_400_000_000_000n as WallTime,
     links: [
       {
@@ -40,6 +40,18 @@ function story(): RecordedPacket[] {
       },
     ],
   });
+
+function recorded(recorder: Recorder): RecordedPacket[] {
+  const decoder = new PcapngDecoder();
+  const capture = recorder.capture({}, 'ring');
+  return [...decoder.push(capture.read(1 << 20)!)].map(
+    (packet, i) => recordedPacket(packet, decoder.interfaces[packet.interfaceId]!, i + 1)!,
+  );
+}
+
+/** Three segments down a 38.4 kbit/s link, the second hit by noise and sent again as a fourth. */
+function story(): RecordedPacket[] {
+  const recorder = makeRecorder();
   const pool = new PacketPool({ capacity: 8, slotOctets: 256 });
   const send = (octets: Uint8Array, enters: number, starts: number, flipped: number[] = []): void => {
     const packet = pool.copyOf(octets)!;
@@ -60,11 +72,56 @@ function story(): RecordedPacket[] {
   send(segment(5020, 2), 1, 14, [12, 300]);
   send(segment(5040, 3), 2, 28);
   send(segment(5020, 4), 900, 900);
-  const decoder = new PcapngDecoder();
-  const capture = recorder.capture({}, 'ring');
-  return [...decoder.push(capture.read(1 << 20)!)].map(
-    (packet, i) => recordedPacket(packet, decoder.interfaces[packet.interfaceId]!, i + 1)!,
-  );
+  return recorded(recorder);
+}
+
+/** A train of 200 octets of payload in segments of 50, on a line that hits its third frame. */
+function trainStory(): RecordedPacket[] {
+  const recorder = makeRecorder();
+  const pool = new PacketPool({ capacity: 16, slotOctets: 512 });
+  const octets = new Uint8Array(240);
+  octets.set(segment(7000, 9));
+  octets[3] = 240;
+  const packet = pool.copyOf(octets)!;
+  packet.train = { headerOctets: 40, segmentOctets: 50 };
+  recorder.packetIn(0, 1, packet, milliseconds(0));
+  let next: PacketBuffer | undefined = packet;
+  const line = new Line({
+    name: 'space.down',
+    link: 0,
+    direction: 1,
+    seed: 1,
+    settings: {
+      rate: Timeline.constant(1_000_000),
+      delay: Timeline.constant<number>(5_000_000),
+      jitter: Timeline.constant<number>(0),
+      noise: Timeline.constant({ kind: 'recorded', positions: [1900], periodBits: 0 }),
+    },
+    carrier: ALWAYS,
+    inFlightAtLos: 'arrive',
+    encapsulation: frameRelay(),
+    fcs: 16,
+    lineCoding: [],
+    flagsBetweenFrames: 1,
+    maximumFrameOctets: 512,
+    pool,
+    source: {
+      dequeue: () => {
+        const taken = next;
+        next = undefined;
+        return taken;
+      },
+      nextReadyAt: () => NEVER,
+    },
+    tap: recorder,
+  });
+  line.kick(milliseconds(0));
+  for (let now = milliseconds(0); now < milliseconds(50); now = line.nextDeadline()) {
+    line.handleTimeout(now);
+    for (let part = line.pollDelivered(); part !== undefined; part = line.pollDelivered())
+      recorder.packetOut(0, 1, part, part.arrivesAt);
+  }
+  return recorded(recorder);
 }
 
 describe("a packet's life", () => {
@@ -93,6 +150,23 @@ describe("a packet's life", () => {
                 +49.9 ms  handed on at the far end"
     `);
     expect(lives.life(99)).toBeUndefined();
+  });
+
+  test('of a train names the frame that was lost, and the fate of the others', () => {
+    const life = new PacketLives(trainStory()).life(1)!;
+    expect(life.hops[0]).toMatchObject({ frames: 4, frame: 3, outcomes: { good: 3, fcs: 1 } });
+    expect(describeLife(life)).toMatchInlineSnapshot(`
+      "packet 1: 10.12.0.1:20 → 192.168.12.2:40000 TCP PSH ACK seq 7000, 200 octets of data, IP id 0x0009
+        space down
+          12:00:00.000000  entered, traffic class 0
+                          did not wait
+                 +1.6 ms  frame of 96 octets sent: 771 bits on the wire, 3 of them stuffed, in 771 µs
+                          frame 3 of 4, a train of TCP segments; received: 3 FCS good; 1 FCS wrong, frame discarded
+                 +7.3 ms  received: FCS wrong, frame discarded; 1 bit hit:
+                            bit 332: octet 41, bit 1 (TCP header)
+                 +6.6 ms  handed on at the far end
+                 +7.3 ms  dropped: noise-fcs"
+    `);
   });
 
   test('the wait is what the frames before it took', () => {
