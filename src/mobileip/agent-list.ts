@@ -11,6 +11,8 @@ import type { MobileNodeLink } from './mobile-node-options.ts';
 /** How long a link may be up without an advertisement before it is asked for: longer than one takes on a 2 kbit/s uplink. */
 const ADVERTISEMENT_WAIT_SECONDS = 1;
 
+const NOT_HEARD = -1;
+
 export interface HeardAgent {
   readonly address: Ipv4Address;
   readonly careOfAddresses: readonly Ipv4Address[];
@@ -100,7 +102,10 @@ export class LinkState {
       challenge,
       expiresAt: plus(now, seconds(lifetime)),
     });
-    return before !== undefined && hasRestarted(before.sequence, agent.sequence);
+    if (before === undefined) return false;
+    // Known from the configuration: number 0 is the first of its life, so it may have begun after we registered.
+    if (before.sequence === NOT_HEARD) return agent.sequence === 0;
+    return hasRestarted(before.sequence, agent.sequence);
   }
 
   /** Whether the last agent of the link was lost by that. */
@@ -134,8 +139,7 @@ const knownAgent = ({ address, careOfAddress }: { address: Ipv4Address; careOfAd
   address,
   careOfAddresses: [careOfAddress],
   registrationLifetime: 0xffff,
-  // Before anything it will advertise: its first advertisement is not taken for a restart.
-  sequence: -1,
+  sequence: NOT_HEARD,
   busy: false,
   isHomeAgent: false,
   reverseTunnel: true,

@@ -40,6 +40,7 @@ import {
   isFromHomeAgent,
   MESSAGE,
   MOBILE_IP_PORT,
+  REPLY_CODE,
 } from './numbers.ts';
 import { parseRegistrationReply, type RegistrationReply } from './registration.ts';
 
@@ -48,6 +49,13 @@ import { parseRegistrationReply, type RegistrationReply } from './registration.t
 const MINIMUM_SPACING: Duration = seconds(1);
 /** How long an agent that denied for a reason that may pass is left alone. */
 const DENIAL_PAUSE: Duration = seconds(10);
+const HOME_AGENT_AWAY: ReadonlySet<number> = new Set([
+  REPLY_CODE.registrationTimeout,
+  REPLY_CODE.homeNetworkUnreachable,
+  REPLY_CODE.homeAgentHostUnreachable,
+  REPLY_CODE.homeAgentPortUnreachable,
+  REPLY_CODE.homeAgentUnreachable,
+]);
 /** How long after a denial that only people can repair. */
 const CONFIGURATION_PAUSE: Duration = seconds(60);
 
@@ -68,6 +76,8 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
   /** The present registration is to be renewed; stays until a reply accepts. */
   #renewalWanted = false;
   #stopping = false;
+  /** In a row, that say that the home agent is out of reach. */
+  #awayDenials = 0;
 
   constructor(options: MobileNodeOptions) {
     this.options = options;
@@ -159,6 +169,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
       return;
     }
     state.linkUp(now, this.#uniform);
+    this.#awayDenials = 0;
     const registration = this.#registration;
     if (registration?.link === state.link.name && registration.expiresAt > now)
       this.#events.push({ kind: 'resumed', registration });
@@ -343,6 +354,7 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     this.identification.accepted(reply.identification);
     this.#abandon();
     this.#renewalWanted = false;
+    this.#awayDenials = 0;
     this.counters.add('accepted');
     const before = this.#registration;
     const lifetime = Math.min(reply.lifetime, pending.lifetime);
@@ -420,7 +432,10 @@ export class MobileNode implements Machine<MobileNodeInput, MobileNodeTransmit, 
     if (this.#negotiation.repair(reply, pending.lifetime, this.identification, now)) return;
     const lasting = reply.code === 131 || reply.code === 67 || reply.code === 129 || reply.code === 65;
     const state = this.#links.get(pending.link)!;
-    state.avoid.set(pending.destination, plus(now, lasting ? CONFIGURATION_PAUSE : DENIAL_PAUSE));
+    // The home agent is out of reach: it may be back at once, so ask again as if nothing had been answered.
+    const away = HOME_AGENT_AWAY.has(reply.code) ? seconds(2 ** this.#awayDenials++) : DENIAL_PAUSE;
+    const pause = lasting ? CONFIGURATION_PAUSE : Math.min(away, DENIAL_PAUSE);
+    state.avoid.set(pending.destination, plus(now, pause as Duration));
     if (state.link.discovery === 'solicit' && state.agents.size < 2) state.beginSoliciting(now, this.#uniform);
   }
 

@@ -37,7 +37,7 @@ export interface SupervisedStatus extends Omit<AppStatus, 'state'> {
 export const FIRST_BACK_OFF_MILLISECONDS = 250;
 export const LONGEST_BACK_OFF_MILLISECONDS = 30_000;
 /** A process that ran this long did not fail at its start: the next end counts as the first. */
-export const STEADY_MILLISECONDS = 60_000;
+export const STEADY_MILLISECONDS = 5000;
 
 export class AppSupervisor {
   readonly node: ResolvedNode;

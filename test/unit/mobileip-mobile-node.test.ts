@@ -320,6 +320,24 @@ describe('denials that repair themselves (section 3.6.2.3)', () => {
     const retried = next({}, { code: 106, mobile: null, extra: { kind: 'challenge', challenge } })!;
     expect(ofKind(retried.value.extensions, 'challenge')[0]?.challenge).toEqual(challenge);
   });
+  test('78, 80 to 82, 88: the home agent is away; asked again after 1, 2, 4 and at most 10 seconds', () => {
+    const spacecraft = new Spacecraft();
+    let [request] = spacecraft.up();
+    let at = 0;
+    for (const [code, wait] of [
+      [82, 1],
+      [78, 2],
+      [80, 4],
+      [88, 8],
+      [81, 10],
+    ] as const) {
+      spacecraft.answer(request, { code, mobile: null }, later(at));
+      expect(spacecraft.run(later(at + wait - 0.1))).toHaveLength(0);
+      const [next] = spacecraft.run(later(at + wait));
+      at += wait;
+      request = next?.sent;
+    }
+  });
   test('130: not before ten seconds; 131: not before a minute', () => {
     for (const [code, pause] of [
       [130, 10],
@@ -347,6 +365,14 @@ describe('move detection (section 2.4.2)', () => {
     spacecraft.answer(spacecraft.hear({ sequence: 0 })[0]);
     expect(spacecraft.hear({ sequence: 1 }, later(5))).toHaveLength(0);
     expect(spacecraft.hear({ sequence: 0 }, later(10))).toHaveLength(1);
+  });
+  test('an agent that was never heard and now advertises number 0 has begun since: registered with again', () => {
+    const spacecraft = new Spacecraft();
+    spacecraft.answer(spacecraft.up()[0]);
+    expect(spacecraft.hear({ sequence: 7 }, later(5))).toHaveLength(0);
+    const other = new Spacecraft();
+    other.answer(other.up()[0]);
+    expect(other.hear({ sequence: 0 }, later(5))).toHaveLength(1);
   });
   test('a busy agent is not asked, except by whom it serves', () => {
     const spacecraft = new Spacecraft({}, {});
