@@ -4,6 +4,7 @@
  */
 import type { HistogramSnapshot, RouterSnapshot } from '../router/index.ts';
 import type { DaemonStatus } from '../testbed/daemon.ts';
+import { mobileIpMetrics } from './mobile-ip.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -100,6 +101,7 @@ export function metricsText(testbed: string, status: DaemonStatus): string {
       Number(app.state === 'running'),
     );
   }
+  mobileIpMetrics((...sample) => out.add(...sample), status);
   return out.text();
 }
 

@@ -6,6 +6,7 @@ import type { RouterSnapshot } from '../router/index.ts';
 import { formatRate } from '../scenario/index.ts';
 import type { DaemonStatus } from '../testbed/daemon.ts';
 import { bar } from './live-line.ts';
+import { mobileIpLines } from './mobile-ip.ts';
 
 export const TOP_COLUMNS = 80;
 
@@ -33,6 +34,7 @@ export function topLines(before: DaemonStatus | undefined, now: DaemonStatus, op
     ),
     '',
     ...classLines(now),
+    ...mobileIpLines(now),
     ...appLines(now),
   ];
   return lines.map((line) => cut(line, columns));

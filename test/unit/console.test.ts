@@ -226,3 +226,84 @@ describe('metrics over HTTP', () => {
     }
   });
 });
+
+describe('Mobile IP', () => {
+  const common = { messages: { requests: 3, accepted: 2, 'denied.133': 1 }, history: [] };
+  const services = {
+    spacecraft: {
+      mobileNode: {
+        ...common,
+        homeAddress: '10.9.0.5',
+        state: 'registered',
+        registration: {
+          link: 'space-dryden',
+          careOfAddress: '10.3.0.2',
+          coLocated: false,
+          udpTunnel: false,
+          remainingSeconds: 590,
+        },
+        registrations: 2,
+        registrationLatencyMs: { minimum: 40, median: 45.5, maximum: 718 },
+        recent: [],
+        tunnel: {},
+      },
+    },
+    dryden: {
+      foreignAgent: {
+        ...common,
+        careOfAddress: '10.3.0.2',
+        held: 4,
+        visitors: [{ homeAddress: '10.9.0.5', homeAgent: '10.0.0.1', link: 'space-dryden', remainingSeconds: 590 }],
+        tunnel: { 'delivered.packets': 1200, 'delivered.octets': 90_000, 'drop.no-visitor': 2, 'drop.hold-full': 1 },
+      },
+    },
+    wallops: { foreignAgent: { ...common, careOfAddress: '10.1.0.2', held: 0, visitors: [], tunnel: {} } },
+    goddard: {
+      homeAgent: {
+        ...common,
+        address: '10.0.0.1',
+        homeNetwork: '10.9.0.0/24',
+        bindings: [{}],
+        tunnel: { 'tunnelled.packets': 1207 },
+      },
+    },
+    ground: { ftp: {} },
+  };
+  const apps = Object.entries(services).map(([node, of]) => ({
+    node,
+    pid: 1,
+    state: 'running',
+    restarts: 0,
+    services: of,
+  }));
+  const now = { ...status(600, 14), apps } as unknown as DaemonStatus;
+
+  test('in omni top: the mobile node, the home agent, and the stations that have a visitor', () => {
+    const lines = topLines(undefined, now, { testbed: 'candos' });
+    expect(lines.slice(lines.indexOf('MOBILE IP'))).toEqual([
+      'MOBILE IP',
+      'spacecraft  registered by space-dryden at 10.3.0.2; 2 registered in 45.5 ms',
+      'dryden      1 visitor, holds 4; in 0, out 1.2k, dropped 3',
+      'goddard     1 binding; in 1.21k, out 0, dropped 0',
+      '',
+    ]);
+    expect(topLines(undefined, status(600, 14), { testbed: 'uosat12' })).not.toContain('MOBILE IP');
+  });
+  test('in the metrics, each documented', () => {
+    const text = metricsText('candos', now);
+    for (const line of [
+      'omni_mobileip_registered{testbed="candos",node="spacecraft"} 1',
+      'omni_mobileip_registration_seconds{testbed="candos",node="spacecraft",quantile="0.5"} 0.0455',
+      'omni_mobileip_bindings{testbed="candos",node="goddard"} 1',
+      'omni_mobileip_visitors{testbed="candos",node="dryden"} 1',
+      'omni_mobileip_held_packets{testbed="candos",node="dryden"} 4',
+      'omni_mobileip_messages_total{testbed="candos",node="goddard",agent="home",event="denied.133"} 1',
+      'omni_mobileip_tunnel_packets_total{testbed="candos",node="goddard",agent="home",way="tunnelled"} 1207',
+      'omni_mobileip_tunnel_octets_total{testbed="candos",node="dryden",agent="foreign",way="delivered"} 90000',
+      'omni_mobileip_tunnel_dropped_packets_total{testbed="candos",node="dryden",agent="foreign",reason="hold-full"} 1',
+    ])
+      expect(text).toContain(`${line}\n`);
+    const documented = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8');
+    for (const [, family] of text.matchAll(/^# TYPE (\S+)/gm)) expect(documented).toContain(`\`${family}\``);
+  });
+});

@@ -1,5 +1,13 @@
 /** `omni mip`: who is registered where, by what tunnels, and how it came to that. */
 import type { Command } from 'commander';
+import {
+  type ForeignAgentStatus,
+  type HomeAgentStatus,
+  type MobileIpNode,
+  type MobileNodeStatus,
+  mobileIpNodes,
+  takenOut,
+} from '../../console/mobile-ip.ts';
 import { controlRequest } from '../../testbed/control.ts';
 import type { DaemonStatus } from '../../testbed/daemon.ts';
 import { selectRunningTestbed } from '../../testbed/select.ts';
@@ -27,59 +35,11 @@ export function command(): Command {
     .action(run);
 }
 
-interface Agents {
-  readonly node: string;
-  readonly homeAgent?: HomeAgentStatus;
-  readonly foreignAgent?: ForeignAgentStatus;
-  readonly mobileNode?: MobileNodeStatus;
-}
-interface Common {
-  readonly tunnel: Readonly<Record<string, number>>;
-  readonly messages: Readonly<Record<string, number>>;
-  readonly history: readonly { readonly at: string; readonly event: string }[];
-}
-interface HomeAgentStatus extends Common {
-  readonly address: string;
-  readonly homeNetwork: string;
-  readonly bindings: readonly {
-    readonly homeAddress: string;
-    readonly careOfAddress: string;
-    readonly remainingSeconds: number;
-    readonly reverseTunnel: boolean;
-    readonly networks: readonly string[];
-    readonly tunnel: { readonly mtu: number; readonly unreachable: boolean };
-  }[];
-}
-interface ForeignAgentStatus extends Common {
-  readonly careOfAddress: string;
-  readonly held: number;
-  readonly visitors: readonly {
-    readonly homeAddress: string;
-    readonly homeAgent: string;
-    readonly remainingSeconds: number;
-  }[];
-}
-interface MobileNodeStatus extends Common {
-  readonly homeAddress: string;
-  readonly state: string;
-  readonly registration?: { readonly link: string; readonly careOfAddress: string; readonly remainingSeconds: number };
-  readonly registrations: number;
-  readonly registrationLatencyMs?: { readonly minimum: number; readonly median: number; readonly maximum: number };
-}
-
 async function run(options: Options): Promise<void> {
   const testbed = await selectRunningTestbed(options.testbed);
   const request = (method: string, params: object = {}) => controlRequest(testbed.paths.controlSocket, method, params);
   const status = (await request('status')) as DaemonStatus;
-  const agents = status.apps.flatMap(({ node, services }): Agents[] => {
-    const { homeAgent, foreignAgent, mobileNode } = services as Omit<Agents, 'node'>;
-    const own = {
-      ...(homeAgent && { homeAgent }),
-      ...(foreignAgent && { foreignAgent }),
-      ...(mobileNode && { mobileNode }),
-    };
-    return Object.keys(own).length === 0 ? [] : [{ node, ...own }];
-  });
+  const agents = mobileIpNodes(status);
   if (agents.length === 0)
     throw new VerbError(
       EXIT.unavailable,
@@ -101,47 +61,73 @@ async function run(options: Options): Promise<void> {
   else process.stdout.write(`${agents.map((each) => describe(each, options.history === true)).join('\n')}\n`);
 }
 
-function describe({ node, homeAgent, foreignAgent, mobileNode }: Agents, history: boolean): string {
-  const lines: string[] = [];
-  if (homeAgent !== undefined) {
-    lines.push(`${node}: home agent ${homeAgent.address} of ${homeAgent.homeNetwork}`, ...tunnelLine(homeAgent));
-    for (const each of homeAgent.bindings) {
-      const networks = each.networks.length === 0 ? '' : `, with ${each.networks.join(' ')}`;
-      const reverse = each.reverseTunnel ? ', reverse tunnel' : '';
-      lines.push(
-        `  ${each.homeAddress} is at ${each.careOfAddress} for ${each.remainingSeconds}s${reverse}${networks}; tunnel MTU ${each.tunnel.mtu}${each.tunnel.unreachable ? ', unreachable' : ''}`,
-      );
-    }
-    if (homeAgent.bindings.length === 0) lines.push('  nobody is registered');
-  }
-  if (foreignAgent !== undefined) {
-    lines.push(`${node}: foreign agent, care-of address ${foreignAgent.careOfAddress}`, ...tunnelLine(foreignAgent));
-    for (const each of foreignAgent.visitors)
-      lines.push(`  visitor ${each.homeAddress} of ${each.homeAgent} for ${each.remainingSeconds}s`);
-    if (foreignAgent.held > 0) lines.push(`  ${foreignAgent.held} packets held for visitors out of view`);
-  }
-  if (mobileNode !== undefined) {
-    const { registration, registrationLatencyMs: latency } = mobileNode;
-    const where =
-      registration === undefined
-        ? ''
-        : ` by ${registration.link} at ${registration.careOfAddress} for ${registration.remainingSeconds}s`;
-    lines.push(`${node}: mobile node ${mobileNode.homeAddress}, ${mobileNode.state}${where}`);
-    if (latency !== undefined)
-      lines.push(
-        `  ${mobileNode.registrations} registrations, each in ${latency.minimum} to ${latency.maximum} ms, median ${latency.median}`,
-      );
-  }
+function describe({ node, homeAgent, foreignAgent, mobileNode }: MobileIpNode, history: boolean): string {
+  const lines = [
+    ...(mobileNode === undefined ? [] : mobileNodeLines(node, mobileNode)),
+    ...(homeAgent === undefined ? [] : homeAgentLines(node, homeAgent)),
+    ...(foreignAgent === undefined ? [] : foreignAgentLines(node, foreignAgent)),
+  ];
   const own = homeAgent ?? foreignAgent ?? mobileNode;
   if (history) for (const { at, event } of own?.history ?? []) lines.push(`    ${at} ${event}`);
   return lines.join('\n');
 }
 
-function tunnelLine({ tunnel }: Common): string[] {
+const lasting = (seconds: number | null): string => (seconds === null ? 'without end' : `for ${seconds}s`);
+
+function homeAgentLines(node: string, agent: HomeAgentStatus): string[] {
+  const { homeLan } = agent;
+  const lan = homeLan === undefined ? '' : ` on the LAN ${homeLan.interface}, answers ARP for ${homeLan.away}`;
+  const lines = [`${node}: home agent ${agent.address} of ${agent.homeNetwork}${lan}`, tunnelLine(agent)];
+  for (const each of agent.bindings) {
+    const details = [
+      ...(each.coLocated ? ['an address of its own'] : []),
+      ...(each.udpTunnel === undefined ? [] : [`in UDP to ${each.udpTunnel}`]),
+      ...(each.reverseTunnel ? ['reverse tunnel'] : []),
+      ...(each.networks.length === 0 ? [] : [`with ${each.networks.join(' ')}`]),
+    ];
+    const tunnel = `tunnel MTU ${each.tunnel.mtu}${each.tunnel.unreachable ? ', unreachable' : ''}`;
+    const where = `${each.homeAddress} is at ${each.careOfAddress} ${lasting(each.remainingSeconds)}`;
+    lines.push(`  ${[where, ...details].join(', ')}; ${tunnel}`);
+  }
+  return agent.bindings.length === 0 ? [...lines, '  nobody is registered'] : lines;
+}
+
+function foreignAgentLines(node: string, agent: ForeignAgentStatus): string[] {
+  const returns = agent.returnTo === undefined ? '' : `, passes what it hears to ${agent.returnTo}`;
+  return [
+    `${node}: foreign agent, care-of address ${agent.careOfAddress}${returns}`,
+    tunnelLine(agent),
+    ...agent.visitors.map(
+      (each) => `  visitor ${each.homeAddress} of ${each.homeAgent} by ${each.link} ${lasting(each.remainingSeconds)}`,
+    ),
+    ...(agent.held > 0 ? [`  ${agent.held} packets held for visitors out of view`] : []),
+  ];
+}
+
+/** With how it came to be there: the last registrations and how long each took. */
+function mobileNodeLines(node: string, mobile: MobileNodeStatus): string[] {
+  const { registration, registrationLatencyMs: latency } = mobile;
+  const where =
+    registration === undefined
+      ? ''
+      : `${mobile.state === 'registered' ? '' : ', last'} by ${registration.link} at ${registration.careOfAddress} ${lasting(registration.remainingSeconds)}`;
+  const lines = [`${node}: mobile node ${mobile.homeAddress}, ${mobile.state}${where}`];
+  if (latency !== undefined)
+    lines.push(
+      `  ${mobile.registrations} registrations, each in ${latency.minimum} to ${latency.maximum} ms, median ${latency.median}`,
+    );
+  for (const each of mobile.recent) {
+    const tries = each.attempts === 1 ? '' : `, ${each.attempts} requests`;
+    lines.push(
+      `    ${each.at.slice(11, 23)} ${each.change} ${each.link} ${each.careOfAddress} in ${each.latencyMs} ms${tries}`,
+    );
+  }
+  return lines;
+}
+
+function tunnelLine({ tunnel }: { readonly tunnel: Readonly<Record<string, number>> }): string {
   const count = (name: string): number => tunnel[name] ?? 0;
   const drops = Object.entries(tunnel).filter(([name]) => name.startsWith('drop.'));
   const lost = drops.length === 0 ? '' : `; dropped ${drops.map(([name, n]) => `${n} ${name.slice(5)}`).join(', ')}`;
-  return [
-    `  tunnelled ${count('tunnelled.packets')}, taken out ${count('reverse.packets') + count('delivered.packets')}, returned ${count('returned.packets')}${lost}`,
-  ];
+  return `  tunnelled ${count('tunnelled.packets')}, taken out ${takenOut(tunnel)}, returned ${count('returned.packets')}${lost}`;
 }

@@ -35,6 +35,9 @@ import { LinkWatch, placeOf, RouterRoutes, spaceAddress } from '../mobileip-node
 import { addressesOf, CarrierWatch, homeLink, stationLinks } from '../mobileip-stations.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
 
+/** Registrations that `omni mip` lists. */
+const RECENT = 8;
+
 export const startMobileNode: StartService = async (context: ServiceContext): Promise<Service> => {
   const settings = mobileNodeSettings.parse(context.settings ?? {});
   const place = placeOf(context);
@@ -73,6 +76,14 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
     random: random32,
   });
   const latencies: number[] = [];
+  const recent: {
+    at: string;
+    change: string;
+    link: string;
+    careOfAddress: string;
+    latencyMs: number;
+    attempts: number;
+  }[] = [];
   let arp: ArpBroadcast | undefined;
   /** By which link the latest request went: replies from the home agent itself came by it. */
   let registering: string | undefined;
@@ -89,9 +100,21 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
     if (event.kind === 'registered') {
       latencies.push(event.latency / 1e6);
       if (latencies.length > 1000) latencies.shift();
+      remember(event);
     }
     if (event.kind === 'registered' || event.kind === 'at-home')
       writeIdentification(stateFile, machine.identification.lastAccepted);
+  };
+  const remember = ({ change, registration, latency, attempts }: Extract<MobileNodeEvent, { kind: 'registered' }>) => {
+    recent.push({
+      at: new Date(Number(context.clock.now() / 1_000_000n)).toISOString(),
+      change,
+      link: registration.link,
+      careOfAddress: formatIpv4(registration.careOfAddress),
+      latencyMs: Number((latency / 1e6).toFixed(1)),
+      attempts,
+    });
+    if (recent.length > RECENT) recent.shift();
   };
   const attach = (registration: Registration): void => {
     tunnel.attachment = registration;
@@ -221,6 +244,7 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
         : { registration: describe(machine.registration, life.device.now()) }),
       registrations: latencies.length,
       registrationLatencyMs: summary(latencies),
+      recent,
       ...life.status(),
     }),
     close: async () => {
