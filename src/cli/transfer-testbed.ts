@@ -1,5 +1,6 @@
 /** Where a testbed comes into a transfer: the namespace that the client runs in, and the passes with the other node. */
-import { readlinkSync } from 'node:fs';
+import { readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ALWAYS_IN_CONTACT, type ContactForecast } from '../apps/ftp/index.ts';
 import type { Instant, WallTime } from '../core/index.ts';
@@ -8,6 +9,7 @@ import type { ResolvedScenario } from '../scenario/resolved.ts';
 import { controlRequest } from '../testbed/control.ts';
 import type { DaemonStatus } from '../testbed/daemon.ts';
 import { executeInNamespace } from '../testbed/execute.ts';
+import { NETNS_DIRECTORY } from '../testbed/run-directory.ts';
 import { findNode, listTestbeds, readScenario, type TestbedState } from '../testbed/select.ts';
 import { EXIT } from './exit-codes.ts';
 import { VerbError } from './verb.ts';
@@ -27,14 +29,14 @@ export async function testbedWith(
   return found[0];
 }
 
-/** Is this process in another network namespace than the machine's first process? */
-export function insideNamespace(): boolean {
-  try {
-    return readlinkSync('/proc/self/ns/net') !== readlinkSync('/proc/1/ns/net');
-  } catch {
-    // Not root: nothing can be entered anyway.
-    return true;
-  }
+/** Whether this process is on a node of the testbed already, or could not enter one anyway. */
+export function insideNamespace({ paths }: TestbedState): boolean {
+  if (process.getuid?.() !== 0) return true;
+  const own = readlinkSync('/proc/self/ns/net');
+  return readScenario(paths).nodes.some(({ namespace }) => {
+    const inode = statSync(join(NETNS_DIRECTORY, namespace), { throwIfNoEntry: false })?.ino;
+    return own === `net:[${inode}]`;
+  });
 }
 
 /** The same command again, on a node. */

@@ -65,7 +65,7 @@ export async function transferVerb(
   const job = target === undefined ? undefined : newJob(queue, direction, target, options);
   const hosts = job === undefined ? queue.list().map(({ host }) => host) : [job.host];
   const testbed = await testbedWith(hosts, options.testbed);
-  if (testbed !== undefined && !insideNamespace()) {
+  if (testbed !== undefined && !insideNamespace(testbed)) {
     process.exitCode = await reenter(testbed, options.at);
     return;
   }

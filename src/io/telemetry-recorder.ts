@@ -1,6 +1,7 @@
 /** The ground's telemetry recorder: UDP in, log on disk, gaps and duplicates counted. */
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { GapTracker, parseSpacePackets, timeOf } from '../apps/telemetry/index.ts';
 import { Counters, OmniError, type WallTime } from '../core/index.ts';
 import { readTelemetryLog, TelemetryLog } from './telemetry-log.ts';
@@ -61,7 +62,7 @@ export class TelemetryRecorder {
     });
     try {
       socket.setRecvBufferSize(RECEIVE_BUFFER_OCTETS);
-      if (group !== undefined) socket.addMembership(group);
+      if (group !== undefined) joinEverywhere(socket, group);
       return new TelemetryRecorder(options, socket);
     } catch (cause) {
       socket.close();
@@ -118,4 +119,22 @@ export class TelemetryRecorder {
     this.counters.add(`arrival.${arrival}`);
     return arrival;
   }
+}
+
+/** On every interface: a ground station has no route that would say by which one telemetry comes. Throws when none takes it. */
+function joinEverywhere(socket: Socket, group: string): void {
+  const six = isIPv6(group);
+  const interfaces = Object.entries(networkInterfaces()).flatMap(([name, addresses]) => {
+    const own = addresses?.find(({ family }) => (family === 'IPv6') === six);
+    return own === undefined ? [] : [six ? `::%${name}` : own.address];
+  });
+  const failures: unknown[] = [];
+  for (const each of interfaces)
+    try {
+      socket.addMembership(group, each);
+    } catch (error) {
+      failures.push(error);
+    }
+  if (failures.length === interfaces.length)
+    throw new OmniError('OMNI_TELEMETRY_LISTEN', `cannot join the multicast group ${group}`, { cause: failures[0] });
 }

@@ -29,6 +29,8 @@ export const PORT = {
   /** Of omni's own services, unless the scenario says otherwise. */
   telemetry: 11_020,
   command: 11_021,
+  /** Where telemetry from the onboard store comes from, so that routers can tell it from the live packets. */
+  telemetryDump: 11_022,
 } as const;
 
 /** RFC 2474 section 4.2.2, RFC 2597, RFC 3246. */

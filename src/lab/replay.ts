@@ -132,6 +132,9 @@ class Run {
     const { scenarioText, scenarioFile, seed, bitErrorRate, image, signal, note } = this.#options;
     const document = parse(scenarioText);
     document.tcp = this.variant.tcp;
+    // The flight's figures are those of the transfer alone.
+    for (const node of Object.values<Record<string, unknown>>(document.nodes))
+      for (const service of ['ntp', 'telemetry', 'command']) delete node[service];
     document.nodes.spacecraft.ftp ??= {};
     document.nodes.spacecraft.camera = { images: [image] };
     for (const link of Object.values<Record<string, Record<string, unknown>>>(document.links))

@@ -55,6 +55,13 @@ export const DEFAULT_TRAFFIC_CLASSES: readonly TrafficClass[] = [
     staleAfter: seconds(4),
   },
   { name: 'commands', matches: [{ ports: COMMAND_PORTS }, { dscps: [DSCP.cs5, DSCP.ef] }], ...plain, priority: 1 },
+  // Before the live telemetry, whose destination it has; behind it in rank, beside mail and files.
+  {
+    name: 'telemetry-dump',
+    matches: [{ protocols: [PROTOCOL.udp], ports: [PORT.telemetryDump] }],
+    ...plain,
+    priority: 3,
+  },
   { name: 'telemetry', matches: [{ ports: TELEMETRY_PORTS }, { dscps: [DSCP.cs4, DSCP.af41] }], ...plain, priority: 2 },
   { name: 'mail', matches: [{ ports: MAIL_PORTS }], ...plain, priority: 3 },
   { name: 'files', matches: [], ...plain, priority: 3 },

@@ -403,9 +403,9 @@ export const scenarioSchema = z
       .optional()
       .meta({ description: 'Terrestrial networks by name; the name is the interface.' }),
     tcp: tcp.optional().meta({ description: 'TCP of every node that does not say otherwise.' }),
-    classes: classes
-      .optional()
-      .meta({ description: "Classes of service of every router that does not say otherwise. Default: OMNI's four." }),
+    classes: classes.optional().meta({
+      description: "Classes of service of every router that does not say otherwise. Default: six, after OMNI's order.",
+    }),
   })
   .meta({
     title: 'omni scenario',

@@ -34,7 +34,11 @@ describe.skipIf(reason !== undefined)('a testbed', () => {
 
     const status = await sandbox.run('status', '--json');
     const [only] = JSON.parse(status.stdout);
-    expect(only).toMatchObject({ name, state: 'up', apps: [{ node: 'spacecraft', state: 'running' }] });
+    expect(only).toMatchObject({
+      name,
+      state: 'up',
+      apps: ['spacecraft', 'surrey', 'control'].map((node) => ({ node, state: 'running', restarts: 0 })),
+    });
     expect(only.dataPlane.alarms).toEqual([]);
     const text = await sandbox.run('status');
     expect(text.stdout).toMatch(/38.4kbit\/s, 10ms, BER 4.5e-6/);

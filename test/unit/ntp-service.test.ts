@@ -67,6 +67,29 @@ test('a relay: it follows the ground and serves its own clock one stratum down, 
   expect(relay.status()).toMatchObject({ client: { enabled: false, stratum: 2, discipline: 'regression' } });
 });
 
+test('a client on a node that has passes begins out of contact and waits for the first', async () => {
+  const clock = new NodeClock(clockSettings.parse({ tickMs: 10 }));
+  const now = clock.now();
+  const later = { peer: 'ground', begin: (now + 3_600_000_000_000n) as typeof now, end: (now + 1n) as typeof now };
+  const node = await startNtp({
+    ...context('sat', { client: { server: '127.0.0.1:9' } }, clock),
+    contacts: {
+      always: false,
+      next: () => {
+        clock.now();
+        return [later];
+      },
+    },
+  });
+  closers.push(() => node.close());
+  expect(node.handleRequest('polls', {})).toMatchObject({
+    inContact: false,
+    polls: [],
+    client: { server: '127.0.0.1:9', enabled: true, counters: {} },
+    tickSeconds: 0.01,
+  });
+});
+
 test("a client without a clock of its node's own is refused with the remedy: the host's clock is not ours to steer", async () => {
   await expect(startNtp(context('sat', { client: { server: '127.0.0.1' } }, hostClock()))).rejects.toMatchObject({
     code: 'OMNI_CLOCK',

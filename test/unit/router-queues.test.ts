@@ -208,7 +208,7 @@ describe('hold for contact', () => {
     expect(t.router.pollReady()).toBe(LINK);
     t.receive(out({ identification: 4 }), HOST);
     expect(t.sent(LINK).map((p) => p[5])).toEqual([1, 2, 3, 4]);
-    const files = t.router.interfaces[LINK]!.queue.classes[4]!;
+    const files = t.router.interfaces[LINK]!.queue.classes.at(-1)!;
     expect([files.held.count, files.wait.count]).toEqual([3, 1]);
     expect(files.held.max).toBe(seconds(300));
     expect(t.router.imbalance()).toBe(0);
@@ -297,8 +297,8 @@ describe('hold for contact', () => {
     t.now = at(seconds(50));
     t.router.setInterfaceState(2, true, t.now);
     expect(t.sent(2).map((p) => p[5])).toEqual([1]);
-    expect(t.router.interfaces[2]!.queue.classes[4]!.wait.max).toBe(0);
-    expect(t.router.interfaces[2]!.queue.classes[4]!.held.max).toBe(seconds(50));
+    expect(t.router.interfaces[2]!.queue.classes.at(-1)!.wait.max).toBe(0);
+    expect(t.router.interfaces[2]!.queue.classes.at(-1)!.held.max).toBe(seconds(50));
     expect(t.router.imbalance()).toBe(0);
   });
 });

@@ -284,6 +284,22 @@ describe('GapTracker', () => {
     tracker.add(1, 4, wall(4));
     expect(tracker.missingPackets).toBe(0);
   });
+  test('a clock that is set back in flight opens no gap, and what was lost around the step is filled', () => {
+    const tracker = new GapTracker();
+    // Set 3 s ahead before count 3, and back before count 7; count 6 and 7 come later, from the store.
+    const live = [0, 1, 2, 6, 7, 8, 6, 7, 8, 9].map((time, count) => ({ count, time }));
+    const arrivals = live
+      .filter(({ count }) => count !== 6 && count !== 7)
+      .map((p) => tracker.add(1, p.count, wall(p.time)));
+    expect(arrivals).toEqual(['first', 'next', 'next', 'next', 'next', 'next', 'gap', 'next']);
+    expect(tracker.missingPackets).toBe(2);
+    expect(tracker.add(1, 6, wall(6))).toBe('fill');
+    expect(tracker.add(1, 7, wall(7))).toBe('fill');
+    expect(tracker.missingPackets).toBe(0);
+    // What is older than the recording is no news.
+    expect(tracker.add(1, 16_000, wall(-400))).toBe('late');
+    expect(tracker.add(1, 10, wall(10))).toBe('next');
+  });
   test('counts wrap at 16384 without a gap, and with one', () => {
     const tracker = new GapTracker();
     expect([16_382, 16_383, 0, 2].map((count, i) => tracker.add(1, count, wall(i)))).toEqual([

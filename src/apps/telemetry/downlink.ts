@@ -4,7 +4,9 @@
  * ever awaited from the ground. What was made within the guard time of a contact's edge is both sent and kept, since the plan
  * may be a little off; the ground removes the duplicates.
  *
- * The store is a ring of octets: what was sent stays until it is overwritten, so that a command can have it sent again.
+ * The store is a ring of octets: what was sent stays until it is overwritten, so that a command can have it sent again. Its changes
+ * come out of `pollStore`, for whoever keeps them on disk; a machine that is given them again goes on where that one ended, sequence
+ * counts too (CCSDS 133.0-B-2 §4.1.3.4.3: a count is not reset before it has wrapped around).
  */
 import {
   type Deadline,
@@ -18,8 +20,8 @@ import {
 import type { DownlinkSettings } from './config.ts';
 import type { Dictionary, PacketDefinition } from './dictionary.ts';
 import type { Value } from './fields.ts';
-import { encodeTelemetry } from './packets.ts';
-import { SEQUENCE_MODULUS } from './space-packet.ts';
+import { encodeTelemetry, timeOf } from './packets.ts';
+import { parseSpacePacket, SEQUENCE_MODULUS } from './space-packet.ts';
 
 /** What the machine asks of its node. */
 export interface DownlinkPort {
@@ -43,6 +45,27 @@ export interface DownlinkTransmit {
   readonly replay: boolean;
 }
 
+export interface StoredPacket {
+  readonly octets: Uint8Array;
+  /** Counts up by one with every packet. */
+  readonly order: number;
+  /** Whether it is still to be sent from the store. */
+  readonly waiting: boolean;
+}
+
+/** All that must survive the process. */
+export interface DownlinkState {
+  /** By APID, the sequence count of its next packet. */
+  readonly counts: ReadonlyMap<number, number>;
+  /** In order. */
+  readonly packets: readonly StoredPacket[];
+}
+
+/** A packet came into the store, or its `waiting` changed. What the ring overwrites is not told: the size says it. */
+export type StoreChange =
+  | { readonly kind: 'kept'; readonly packet: StoredPacket }
+  | { readonly kind: 'marked'; readonly order: number; readonly waiting: boolean };
+
 interface Kept {
   readonly octets: Uint8Array;
   readonly madeAt: Instant;
@@ -59,6 +82,7 @@ export class Downlink {
   readonly #counts = new Map<number, number>();
   readonly #intervals = new Map<number, Duration>();
   readonly #out: DownlinkTransmit[] = [];
+  readonly #changes: StoreChange[] = [];
   #kept: Kept[] = [];
   #keptOctets = 0;
   #nextOrder = 0;
@@ -75,6 +99,8 @@ export class Downlink {
     port: DownlinkPort;
     now: Instant;
     up: boolean;
+    /** What the machine before this one left. */
+    state?: DownlinkState | undefined;
   }) {
     this.#dictionary = options.dictionary;
     this.#settings = options.settings;
@@ -83,6 +109,7 @@ export class Downlink {
     this.#edgeAt = options.now;
     for (const { name, apid } of options.dictionary.packets)
       this.#setInterval(apid, options.settings.intervalSeconds[name] ?? 0, options.now);
+    if (options.state !== undefined) this.#restore(options.state, options.now);
     if (options.up) this.#timers.set('dump', options.now);
   }
 
@@ -108,7 +135,7 @@ export class Downlink {
         break;
       case 'replay': {
         const from = now - seconds(input.seconds);
-        for (const kept of this.#kept) if (kept.madeAt >= from) this.#wanted.add(kept.order);
+        for (const kept of this.#kept) if (kept.madeAt >= from) this.#mark(kept.order, true);
         if (this.#up) this.#timers.set('dump', now);
         break;
       }
@@ -132,8 +159,17 @@ export class Downlink {
   pollTransmit(): DownlinkTransmit | undefined {
     return this.#out.shift();
   }
+  /** To be drained after every call, like `pollTransmit`. */
+  pollStore(): StoreChange | undefined {
+    return this.#changes.shift();
+  }
   pollTimeout(): Deadline | undefined {
     return this.#timers.next();
+  }
+
+  state(): DownlinkState {
+    const packets = this.#kept.map(({ octets, order }) => ({ octets, order, waiting: this.#wanted.has(order) }));
+    return { counts: this.#counts, packets };
   }
 
   status(): { madePackets: number; storedPackets: number; storedOctets: number; overwrittenPackets: number } {
@@ -172,7 +208,32 @@ export class Downlink {
     );
   }
 
+  #restore(state: DownlinkState, now: Instant): void {
+    for (const [apid, count] of state.counts) this.#counts.set(apid, count);
+    const time = this.#port.time(now);
+    for (const { octets, order, waiting } of state.packets) {
+      const parsed = parseSpacePacket(octets);
+      const made = parsed.ok ? timeOf(parsed.value.packet) : undefined;
+      // The clock may have been stepped since; it is all that is known.
+      const madeAt = (now - Number(time - (made ?? time))) as Instant;
+      this.#store({ octets, madeAt, order, sentAt: undefined }, waiting);
+      this.#nextOrder = order + 1;
+    }
+  }
+
   #keep(kept: Kept, dump: boolean): void {
+    this.#changes.push({ kind: 'kept', packet: { octets: kept.octets, order: kept.order, waiting: dump } });
+    this.#store(kept, dump);
+  }
+
+  #mark(order: number, waiting: boolean): void {
+    if (this.#wanted.has(order) === waiting) return;
+    if (waiting) this.#wanted.add(order);
+    else this.#wanted.delete(order);
+    this.#changes.push({ kind: 'marked', order, waiting });
+  }
+
+  #store(kept: Kept, dump: boolean): void {
     this.#kept.push(kept);
     this.#keptOctets += kept.octets.length;
     if (dump) this.#wanted.add(kept.order);
@@ -186,7 +247,7 @@ export class Downlink {
   /** At loss of signal: what was sent just before it may not have got through. */
   #keepRecent(now: Instant): void {
     const from = now - seconds(this.#settings.guardSeconds);
-    for (const kept of this.#kept) if (kept.sentAt !== undefined && kept.sentAt >= from) this.#wanted.add(kept.order);
+    for (const kept of this.#kept) if (kept.sentAt !== undefined && kept.sentAt >= from) this.#mark(kept.order, true);
   }
 
   #waiting(): Kept[] {
@@ -203,7 +264,7 @@ export class Downlink {
       if (length > 0 && length + kept.octets.length > this.#settings.datagramOctets) break;
       packets.push(kept.octets);
       length += kept.octets.length;
-      this.#wanted.delete(kept.order);
+      this.#mark(kept.order, false);
       kept.sentAt = now;
     }
     const octets = new Uint8Array(length);

@@ -2,7 +2,8 @@
  * Gaps and duplicates by APID, from the sequence counts (CCSDS 133.0-B-2 §4.1.3.4) and the packets' times.
  *
  * A count has 14 bits, so 16384 lost packets in a row look like none; the times tell: a packet's time decides whether it is new, fills
- * a gap (a replay of what loss of signal swallowed) or is a duplicate. Memory is bounded: recent packets for the duplicates, and the
+ * a gap (a replay of what loss of signal swallowed) or is a duplicate. A spacecraft's clock may be set back, though: a packet that comes
+ * from before the last one, fills no gap, and goes on in its count is new all the same. Memory is bounded: recent packets for the duplicates, and the
  * longest-standing gaps give way to new ones, counted.
  */
 import type { WallTime } from '../../core/index.ts';
@@ -25,6 +26,10 @@ const REMEMBERED_PACKETS = 200_000;
 const REMEMBERED_GAPS = 10_000;
 /** Counts that many ahead are a gap; more are a packet from the past. */
 const HALF = SEQUENCE_MODULUS / 2;
+/** From before the last packet by its time, and no further ahead than this by its count: the clock was set back. */
+const AHEAD_AFTER_SET_BACK = 1024;
+/** A packet further than this from a gap is of another time; nanoseconds. */
+const LONGEST_STEP = 3600_000_000_000n;
 
 interface OpenGap {
   readonly apid: number;
@@ -51,10 +56,12 @@ export class GapTracker {
       this.#last.set(apid, { count, time });
       return 'first';
     }
-    if (time < last.time) return this.#fill(apid, count, time) ? 'fill' : 'late';
     const ahead = (count - last.count - 1 + SEQUENCE_MODULUS) % SEQUENCE_MODULUS;
-    // A clock that stands still or was set back: the count decides.
-    if (time === last.time && ahead >= HALF) return this.#fill(apid, count, time) ? 'fill' : 'late';
+    // Of a clock that stands still only the count tells.
+    if (time < last.time || (time === last.time && ahead >= HALF)) {
+      if (this.#fill(apid, count, time)) return 'fill';
+      if (ahead >= AHEAD_AFTER_SET_BACK) return 'late';
+    }
     this.#last.set(apid, { count, time });
     if (ahead === 0) return 'next';
     this.#open(apid, (last.count + 1) % SEQUENCE_MODULUS, ahead, last.time, time);
@@ -87,10 +94,25 @@ export class GapTracker {
   }
 
   #fill(apid: number, count: number, time: WallTime): boolean {
-    const gap = this.#gaps.find((g) => g.apid === apid && g.after <= time && time <= g.before && g.missing.has(count));
+    let gap: OpenGap | undefined;
+    // Counts wrap, so several gaps may miss this one; the clock may have been set meanwhile, so the times are no sharp bounds.
+    let nearest = LONGEST_STEP;
+    for (const each of this.#gaps) {
+      if (each.apid !== apid || !each.missing.has(count)) continue;
+      const away = distance(each, time);
+      if (away > nearest) continue;
+      gap = each;
+      nearest = away;
+    }
     if (gap === undefined) return false;
     gap.missing.delete(count);
     if (gap.missing.size === 0) this.#gaps = this.#gaps.filter((g) => g !== gap);
     return true;
   }
+}
+
+/** How far this time lies outside the gap, nanoseconds. */
+function distance({ after, before }: OpenGap, time: WallTime): bigint {
+  const [from, to] = after <= before ? [after, before] : [before, after];
+  return time < from ? from - time : time > to ? time - to : 0n;
 }

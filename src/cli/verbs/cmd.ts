@@ -4,17 +4,28 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { COMMAND_PORT, commandKey, emitTelecommand, encodeArguments } from '../../apps/command/index.ts';
+import {
+  COMMAND_PORT,
+  type CommandSettings,
+  commandKey,
+  emitTelecommand,
+  encodeArguments,
+} from '../../apps/command/index.ts';
 import { type CommandDefinition, SPACECRAFT, typeText } from '../../apps/telemetry/index.ts';
 import { toHex, type WallTime } from '../../core/index.ts';
 import { commandKeys } from '../../io/command-keys.ts';
 import { sendBlind, sendReliable, takeCounters } from '../../io/command-sender.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
+import { requireRoot } from '../../testbed/preconditions.ts';
+import { findNode, readScenario, type TestbedState } from '../../testbed/select.ts';
 import { EXIT } from '../exit-codes.ts';
+import { insideNamespace, reenter, testbedWith } from '../transfer-testbed.ts';
 import { note, printJson, VerbError, verb } from '../verb.ts';
 
 interface Options {
   key?: string;
+  from?: string;
+  testbed?: string;
   counterFile?: string;
   blind?: boolean;
   copies: string;
@@ -31,17 +42,23 @@ interface Options {
 export function command() {
   return verb('cmd', 'Send a command to a spacecraft. Authenticated; carried out once, however often it is sent.', [
     'omni cmd --list                                                   # commands and their arguments',
-    'omni cmd 10.0.1.2 ping --key 1:HEX                                # reliable: TCP, waits for completion',
-    'omni cmd spacecraft clock-adjust seconds=3.25 --key @key.txt --blind --copies 5',
-    'omni cmd spacecraft camera-take octets=0 --at 2026-11-21T18:00:00Z --key @key.txt',
-    'omni cmd spacecraft mode mode=safe --key @key.txt --out pass.tc   # into a file, to upload or mail',
+    'omni cmd spacecraft ping                                          # in a running testbed: from its control centre, by its key',
+    'omni cmd spacecraft clock-adjust seconds=3.25 --blind --copies 5',
+    'omni cmd spacecraft camera-take octets=0 --at 2026-11-21T18:00:00Z',
+    'omni cmd spacecraft mode mode=safe --out pass.tc                  # into a file, to upload or mail',
+    'omni cmd 192.0.2.7 ping --key @key.txt                            # any other spacecraft: reliable: TCP, waits for completion',
     'omni cmd keygen                                                   # a new key',
     'complete -C "omni cmd --complete" omni                            # completion in bash',
   ])
     .argument('[node]', "address or name, with :port when it is not 11021; 'keygen' makes a key")
     .argument('[command]', 'which command')
     .argument('[arguments...]', 'name=value')
-    .option('--key <id:hex>', 'HMAC-SHA-256 key; @FILE reads it from a file. Else $OMNI_COMMAND_KEY')
+    .option(
+      '--key <id:hex>',
+      "HMAC-SHA-256 key; @FILE reads it from a file. Else $OMNI_COMMAND_KEY, else the testbed's",
+    )
+    .option('--from <node>', 'testbed: the node that sends it; default: the control centre, else a ground station')
+    .option('--testbed <name>', 'which testbed, when several have such a node')
     .option('--counter-file <file>', 'where the counters of keys are kept')
     .option('--blind', 'send in UDP and expect nothing')
     .option('--copies <n>', 'blind: send so many times; it is carried out once', '3')
@@ -72,9 +89,16 @@ async function run(
     throw new VerbError(EXIT.usage, 'which node and which command?', 'omni cmd --list lists commands.');
   const definition = definitionOf(name);
   const argumentOctets = argumentsOf(definition, given);
-  const key = readKey(options.key ?? process.env.OMNI_COMMAND_KEY);
   const executeAt = timeOf(options.at);
   const { host, port } = parseHostPort(node, COMMAND_PORT);
+  const testbed = await testbedWith([host], options.testbed);
+  const sends = options.out === undefined && options.dryRun !== true;
+  if (testbed !== undefined && sends && !insideNamespace(testbed)) {
+    requireRoot("the sender's namespace is entered");
+    process.exitCode = await reenter(testbed, options.from);
+    return;
+  }
+  const key = readKey(options.key ?? process.env.OMNI_COMMAND_KEY ?? keyIn(testbed, host));
   const packetWith = (counter: bigint) =>
     emitTelecommand(
       SPACECRAFT,
@@ -173,6 +197,20 @@ function argumentsOf(definition: CommandDefinition, given: readonly string[]): U
 
 const usageOf = (definition: CommandDefinition): string =>
   `${definition.name} ${definition.arguments.map((a) => `${a.name}=(${typeText(a.type)})`).join(' ')}`.trimEnd();
+
+/** The first key that the node of the testbed obeys. */
+function keyIn(testbed: TestbedState | undefined, node: string): string | undefined {
+  if (testbed === undefined) return undefined;
+  const settings = findNode(readScenario(testbed.paths), node).services.command as CommandSettings | undefined;
+  if (settings === undefined)
+    throw new VerbError(
+      EXIT.unavailable,
+      `${node} obeys no commands`,
+      'Give it command: { keys: […] } in the scenario; omni cmd keygen makes a key.',
+    );
+  const [key] = settings.keys;
+  return key === undefined ? undefined : `${key.id}:${key.hmacSha256}`;
+}
 
 function readKey(text: string | undefined): { id: number; hmacSha256: string } {
   if (text === undefined)

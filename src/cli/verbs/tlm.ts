@@ -1,5 +1,6 @@
 /** `omni tlm`: record, follow, decode and export telemetry; the dictionary as XTCE and as a page. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import {
@@ -15,6 +16,7 @@ import {
   SPACECRAFT,
   TELEMETRY_PORT,
   type TelemetryPacket,
+  type TelemetrySettings,
   timeOf,
   xtceOf,
 } from '../../apps/telemetry/index.ts';
@@ -23,13 +25,15 @@ import { hostClock } from '../../io/clock.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
 import { readTelemetryLog, TelemetryLogReader } from '../../io/telemetry-log.ts';
 import { TelemetryRecorder } from '../../io/telemetry-recorder.ts';
+import { nodeStateDirectory } from '../../testbed/run-directory.ts';
+import { findNode, readScenario, selectRunningTestbed } from '../../testbed/select.ts';
 import { EXIT } from '../exit-codes.ts';
 import { note, printJson, VerbError, verb } from '../verb.ts';
 
 export function command(): Command {
   const tlm = verb('tlm', 'Record, follow, decode and export telemetry (CCSDS space packets in UDP).', [
     'omni tlm record --dir ./telemetry                       # receive on UDP port 11020',
-    'omni tlm show --dir ./telemetry --follow --packet clock',
+    'omni tlm show --follow --packet clock                   # in a running testbed: what its recorder has',
     'omni tlm show --dir ./telemetry --parameter housekeeping.busVoltage --csv > voltage.csv',
     'omni tlm gaps --dir ./telemetry',
     'omni tlm dictionary --xtce > omni.xtce.xml              # for Yamcs or OpenC3 COSMOS',
@@ -77,8 +81,13 @@ function recordCommand(): Command {
     });
 }
 
-interface ShowOptions {
-  dir: string;
+interface RecordingOptions {
+  readonly dir?: string;
+  readonly node?: string;
+  readonly testbed?: string;
+}
+
+interface ShowOptions extends RecordingOptions {
   follow?: boolean;
   packet?: string;
   parameter?: string[];
@@ -90,8 +99,7 @@ interface ShowOptions {
 }
 
 function showCommand(): Command {
-  return sub('show', 'Print recorded telemetry, decoded by the dictionary.')
-    .requiredOption('--dir <directory>', 'the recording')
+  return ofRecording(sub('show', 'Print recorded telemetry, decoded by the dictionary.'))
     .option('--follow', 'go on with what arrives')
     .option('--packet <name|apid>', 'only these packets')
     .option('--parameter <packet.name>', 'only this parameter; may be repeated', (v: string, all: string[] = []) => [
@@ -104,11 +112,11 @@ function showCommand(): Command {
     .option('--csv', 'one line a parameter, with a header (RFC 4180)')
     .option('--json', 'one JSON object a line, one line a packet')
     .action(async (options: ShowOptions) => {
-      checkRecording(options.dir);
+      const directory = await recordingOf(options);
       const filter = makeFilter(options);
       const unknown = new Counters();
       if (options.csv) process.stdout.write(`${CSV_HEADER}\n`);
-      const reader = new TelemetryLogReader(options.dir);
+      const reader = new TelemetryLogReader(directory);
       let interrupted = false;
       process.once('SIGINT', () => {
         interrupted = true;
@@ -126,9 +134,41 @@ function showCommand(): Command {
     });
 }
 
-function checkRecording(directory: string): void {
+const ofRecording = (command: Command): Command =>
+  command
+    .option('--dir <directory>', 'the recording; default: that of the recorder in the running testbed')
+    .option('--node <node>', 'testbed: whose recorder, when there are several')
+    .option('--testbed <name>', 'which running testbed; default: the only one');
+
+async function recordingOf(options: RecordingOptions): Promise<string> {
+  const directory = options.dir ?? (await recorderIn(options));
   if (!existsSync(directory))
     throw new VerbError(EXIT.dataError, `there is no recording in ${directory}`, 'omni tlm record --dir makes one.');
+  return directory;
+}
+
+async function recorderIn({ node, testbed: name }: RecordingOptions): Promise<string> {
+  const { paths, name: testbed } = await selectRunningTestbed(name);
+  const scenario = readScenario(paths);
+  if (node !== undefined) findNode(scenario, node);
+  const recorders = scenario.nodes.flatMap(({ name: at, services }) => {
+    const recorder = (services.telemetry as TelemetrySettings | undefined)?.recorder;
+    return recorder === undefined || (node !== undefined && node !== at) ? [] : [{ at, recorder }];
+  });
+  const [only, another] = recorders;
+  if (only === undefined)
+    throw new VerbError(
+      EXIT.unavailable,
+      `${node ?? `no node of ${testbed}`} records ${node === undefined ? 'telemetry' : 'no telemetry'}`,
+      'Name a recording with --dir, or give a node telemetry: { recorder: {} } in the scenario.',
+    );
+  if (another !== undefined)
+    throw new VerbError(
+      EXIT.usage,
+      `several nodes record telemetry: ${recorders.map((r) => r.at).join(', ')}`,
+      'Name one with --node.',
+    );
+  return only.recorder.directory ?? join(nodeStateDirectory(paths, only.at), 'telemetry');
 }
 
 function makeFilter(options: ShowOptions): (packet: TelemetryPacket) => boolean {
@@ -188,14 +228,13 @@ async function print(packet: TelemetryPacket, options: ShowOptions): Promise<voi
 }
 
 function gapsCommand(): Command {
-  return sub('gaps', 'List packets that are missing from a recording, by APID, from the sequence counts.')
-    .requiredOption('--dir <directory>', 'the recording')
+  return ofRecording(sub('gaps', 'List packets that are missing from a recording, by APID, from the sequence counts.'))
     .option('--json', 'print JSON')
-    .action((options: { dir: string; json?: boolean }) => {
-      checkRecording(options.dir);
+    .action(async (options: RecordingOptions & { json?: boolean }) => {
+      const directory = await recordingOf(options);
       const tracker = new GapTracker();
       let packets = 0;
-      for (const record of readTelemetryLog(options.dir)) {
+      for (const record of readTelemetryLog(directory)) {
         const parsed = parseSpacePacket(record.octets);
         if (!parsed.ok) continue;
         packets++;

@@ -19,12 +19,10 @@ import { NtpClientDriver } from '../../io/ntp-client.ts';
 import { ntpKeys } from '../../io/ntp-keys.ts';
 import { HOST_PRECISION, localReference } from '../../io/ntp-serve.ts';
 import { NtpServerSocket } from '../../io/ntp-server.ts';
+import { inContact, watchContacts } from '../contact-watch.ts';
 import { NtpPolls } from '../ntp-polls.ts';
 import { onboard } from '../onboard.ts';
 import type { Service, ServiceContext } from '../service.ts';
-
-/** The plan is looked at this often; a contact's edge is met to within it. */
-const CONTACT_CHECK_MS = 500;
 
 export async function startNtp(
   context: ServiceContext,
@@ -45,6 +43,7 @@ export async function startNtp(
       const amount = Number(seconds);
       if (client !== undefined) client.driver.input({ kind: 'adjust clock', seconds: amount });
       else clock.model.step(clock.instant(), amount);
+      clock.save();
       return `clock stepped by ${amount} s`;
     });
   }
@@ -90,13 +89,15 @@ function startClient(context: ServiceContext, settings: NtpSettings, own: NonNul
       remedy: `give ${context.node} a clock of its own: clock: { driftPpm: 20, tickMs: 10 }`,
     });
   const { host, port } = parseHostPort(own.server, 123);
+  // Asked before the clock is: the plan reads the same clock, and a clock is never read backwards.
+  const up = inContact(context);
   const client = new NtpClient({
     settings: own,
     clock: clock.model,
     rng: new Rng(randomBytes(16).toString('hex'), 'ntp/nonce'),
     now: clock.instant(),
     key: keyOf(settings, own.keyId),
-    up: inContact(context),
+    up,
   });
   const polls = new NtpPolls();
   const driver = new NtpClientDriver(client, {
@@ -105,12 +106,14 @@ function startClient(context: ServiceContext, settings: NtpSettings, own: NonNul
     instant: () => clock.instant(),
     onEvent: (event) => {
       polls.add(event, Number(clock.host.now() / 1_000_000n), clock.error());
+      // What was done to the clock survives a process that is killed.
+      if (event.kind === 'sample' && event.verdict.kind !== 'ignored') clock.save();
       const line = describe(event);
       if (line !== undefined) context.log(line);
     },
   });
   // Contacts follow the plan, in the node's own time.
-  const timer = setInterval(() => driver.input({ kind: 'contact', up: inContact(context) }), CONTACT_CHECK_MS);
+  const unwatch = watchContacts(context, (now) => driver.input({ kind: 'contact', up: now }));
   return {
     driver,
     clock,
@@ -125,16 +128,10 @@ function startClient(context: ServiceContext, settings: NtpSettings, own: NonNul
       };
     },
     close: () => {
-      clearInterval(timer);
+      unwatch();
       driver.close();
     },
   };
-}
-
-function inContact(context: ServiceContext): boolean {
-  if (context.contacts.always) return true;
-  const now = context.clock.now();
-  return context.contacts.next(now, 8).some((contact) => contact.begin <= now && now < contact.end);
 }
 
 function keyOf(settings: NtpSettings, id: number | undefined) {

@@ -18,10 +18,12 @@ import { hostClock } from '../../io/clock.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
 import { DownlinkDriver } from '../../io/telemetry-downlink.ts';
 import { TelemetryRecorder } from '../../io/telemetry-recorder.ts';
+import { TelemetryStoreFile } from '../../io/telemetry-store.ts';
+import { inContact, watchContacts } from '../contact-watch.ts';
 import { onboard } from '../onboard.ts';
 import type { Service, ServiceContext } from '../service.ts';
 
-const CONTACT_CHECK_MS = 500;
+const STORAGE_CHECK_MS = 500;
 /** Of the simulated temperature and voltage. */
 const ORBIT_SECONDS = 5700;
 
@@ -60,7 +62,9 @@ async function startDownlink(context: ServiceContext, own: DownlinkSettings) {
   const { host: to, port } = parseHostPort(own.to, TELEMETRY_PORT);
   const storage = new StorageReading(join(context.stateDirectory, 'files'));
   node.publish('link', () => ({ ...linkReading(), inContact: inContact(context) }));
+  const store = new TelemetryStoreFile(join(context.stateDirectory, 'telemetry-store'), own.storeOctets);
   const downlink: Downlink = new Downlink({
+    state: store.read(),
     dictionary: SPACECRAFT,
     settings: own,
     now: host.instant(),
@@ -74,7 +78,9 @@ async function startDownlink(context: ServiceContext, own: DownlinkSettings) {
       },
     },
   });
+  store.rewrite(downlink.state());
   const driver = await DownlinkDriver.start(downlink, {
+    store,
     host: to,
     port,
     multicastHops: own.multicastHops,
@@ -94,13 +100,12 @@ async function startDownlink(context: ServiceContext, own: DownlinkSettings) {
     driver.input({ kind: 'packet', name: 'verification', values: values as Readonly<Record<string, Value>> });
     return 'reported';
   });
-  const timer = setInterval(() => {
-    driver.input({ kind: 'contact', up: inContact(context) });
-    void storage.refresh();
-  }, CONTACT_CHECK_MS);
+  const unwatch = watchContacts(context, (up) => driver.input({ kind: 'contact', up }));
+  const timer = setInterval(() => void storage.refresh(), STORAGE_CHECK_MS);
   return {
     status: () => ({ to: `${to}:${port}`, ...downlink.status(), counters: driver.counters.snapshot() }),
     close: async () => {
+      unwatch();
       clearInterval(timer);
       for (const name of ['telemetry.interval', 'telemetry.replay', 'telemetry.report']) node.withdraw(name);
       node.silence('link');
@@ -190,10 +195,4 @@ class StorageReading {
       this.#busy = false;
     }
   }
-}
-
-function inContact(context: ServiceContext): boolean {
-  if (context.contacts.always) return true;
-  const now = context.clock.now();
-  return context.contacts.next(now, 8).some((contact) => contact.begin <= now && now < contact.end);
 }
