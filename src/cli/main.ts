@@ -37,6 +37,7 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
     load: () => import('./verbs/command-load.ts'),
   },
   mailq: { summary: 'show and change what waits in the mail queues', load: () => import('./verbs/mailq.ts') },
+  sweep: { summary: 'measure TCP and services over a matrix of links', load: () => import('./verbs/sweep.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

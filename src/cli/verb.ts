@@ -50,6 +50,7 @@ const EXIT_OF: Readonly<Record<string, ExitCode>> = {
   OMNI_BAD_FILE: EXIT.dataError,
   OMNI_READ: EXIT.dataError,
   OMNI_BAD_ORBIT: EXIT.dataError,
+  OMNI_BAD_SWEEP: EXIT.dataError,
 };
 
 /** One clear sentence and the exit code for whatever a verb threw. */

@@ -18,6 +18,7 @@ export class Capture {
   /** Ring (link, direction, tap) → pcapng interface; −1 is not selected. */
   readonly #interfaces: Int32Array;
   readonly #received: number[] = [];
+  readonly #snap: number;
   #position: number;
   #expected: number;
   #missed = 0;
@@ -30,6 +31,7 @@ export class Capture {
   constructor(recorder: Recorder, selection: CaptureSelection, position: number) {
     this.#recorder = recorder;
     this.#position = position;
+    this.#snap = selection.snapOctets ?? Number.POSITIVE_INFINITY;
     // The sequence number that the cursor's first record has when none is missed.
     this.#expected = recorder.ring.read(position)?.record.sequence ?? recorder.ring.appended;
     this.#interfaces = new Int32Array((recorder.links.length + 1) * 2 * TAPS.length).fill(-1);
@@ -130,7 +132,7 @@ export class Capture {
     return {
       interfaceId,
       at: this.#wallTime(record.at as Instant),
-      octets: record.octets,
+      octets: record.octets.length > this.#snap ? record.octets.subarray(0, this.#snap) : record.octets,
       originalOctets: record.originalOctets,
       comment: this.#comment(record),
       flags: tapFlags(record),

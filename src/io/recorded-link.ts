@@ -31,6 +31,8 @@ export interface CaptureSelection {
   readonly taps?: readonly Tap[];
   /** Packets as the kernel of this node sees them: IP in of what it sends, IP out of what it receives. */
   readonly at?: string;
+  /** Octets of each packet at most. Default: all that the ring has. */
+  readonly snapOctets?: number;
 }
 
 export const interfaceName = (link: string, direction: string, tap: Tap): string => `${link}.${direction} ${tap}`;

@@ -48,6 +48,7 @@ function checked(recorder: Recorder, params: Record<string, unknown>): CapturePa
     ...list(params.taps, TAPS, 'tap', 'OMNI_REQUEST', (value) => ({ taps: value as Tap[] })),
     ...list(params.at === undefined ? undefined : [params.at], nodes, 'node', 'OMNI_REQUEST', ([at]) => ({ at: at! })),
     ...(params.from === 'ring' || params.from === 'now' ? { from: params.from } : {}),
+    ...(Number(params.snapOctets) >= 1 ? { snapOctets: Number(params.snapOctets) } : {}),
     ...(params.until === 'end-of-ring' ? { until: params.until } : {}),
   };
 }

@@ -268,12 +268,15 @@ const tcp = z
         error: "`stack` is one of '2000', 'rfc2488', 'today', 'bbr'",
       })
       .optional()
-      .meta({ description: 'A named set of the keys below. Default today: the kernel as it is.' }),
+      .meta({ description: 'A named set of the keys below; `today` is CUBIC. Default: the kernel as it is.' }),
     congestionControl: z
       .string()
       .regex(/^[a-z0-9_]+$/)
       .optional()
-      .meta({ description: 'As in net.ipv4.tcp_congestion_control.' }),
+      .meta({
+        description:
+          'Any that this kernel has (net.ipv4.tcp_available_congestion_control), on every route of the node.',
+      }),
     sack: z.boolean().optional().meta({ description: 'Selective acknowledgement (RFC 2018).' }),
     rack: z.boolean().optional().meta({ description: 'RACK-TLP loss detection (RFC 8985).' }),
     frto: z.boolean().optional().meta({ description: 'Forward RTO recovery (RFC 5682).' }),

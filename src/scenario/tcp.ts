@@ -27,9 +27,13 @@ const STACKS: Readonly<Record<NonNullable<ScenarioTcp['stack']>, TcpKeys>> = {
     minimumRto: 1e9 as NonNullable<TcpKeys['minimumRto']>,
     initialWindow: 4,
   },
-  today: {},
+  // Linux as distributions ship it: CUBIC (RFC 9438) with SACK, RACK-TLP and timestamps, whatever this host prefers.
+  today: { congestionControl: 'cubic' },
   bbr: { congestionControl: 'bbr' },
 };
+
+/** The word of `ip route` before an algorithm's name. */
+export const CONGESTION_CONTROL = 'congctl';
 
 export interface KernelTcp {
   readonly sysctls: Readonly<Record<string, string>>;
@@ -38,7 +42,8 @@ export interface KernelTcp {
 }
 
 export function kernelTcp(scenario: ScenarioTcp | undefined, node: ScenarioTcp | undefined): KernelTcp {
-  const stack = STACKS[node?.stack ?? scenario?.stack ?? 'today'];
+  const named = node?.stack ?? scenario?.stack;
+  const stack: TcpKeys = named === undefined ? {} : STACKS[named];
   const settings = { ...stack, ...given(scenario), ...(node?.stack !== undefined ? stack : {}), ...given(node) };
   const sysctls: Record<string, string> = {
     // A destination's metrics of an earlier connection would make a second run differ from the first.
@@ -47,7 +52,6 @@ export function kernelTcp(scenario: ScenarioTcp | undefined, node: ScenarioTcp |
   const flag = (key: string, value: boolean | undefined, on = '1') => {
     if (value !== undefined) sysctls[`net.ipv4.${key}`] = value ? on : '0';
   };
-  if (settings.congestionControl !== undefined) sysctls['net.ipv4.tcp_congestion_control'] = settings.congestionControl;
   flag('tcp_sack', settings.sack);
   flag('tcp_dsack', settings.sack);
   flag('tcp_recovery', settings.rack);
@@ -64,6 +68,8 @@ export function kernelTcp(scenario: ScenarioTcp | undefined, node: ScenarioTcp |
     sysctls['net.ipv4.tcp_wmem'] = `4096 ${Math.min(16_384, most)} ${most}`;
   }
   const routeAttributes: string[] = [];
+  // Not the sysctl: a namespace may set that only to what the host's tcp_allowed_congestion_control lists.
+  if (settings.congestionControl !== undefined) routeAttributes.push(CONGESTION_CONTROL, settings.congestionControl);
   if (settings.maximumSegment !== undefined) routeAttributes.push('advmss', String(settings.maximumSegment));
   if (settings.receiveWindow !== undefined) routeAttributes.push('window', String(settings.receiveWindow));
   if (settings.minimumRto !== undefined) routeAttributes.push('rto_min', `${Math.ceil(settings.minimumRto / 1e6)}ms`);

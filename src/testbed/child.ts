@@ -114,6 +114,12 @@ export class Child {
     if (this.#process.connected) this.#process.send(answer, () => {});
   }
 
+  /** It goes on with this process, without keeping its event loop alive. */
+  unref(): void {
+    this.#process.channel?.unref();
+    this.#process.unref();
+  }
+
   #answer(answer: ChildAnswer): void {
     const waiting = this.#waiting.get(answer.id);
     if (waiting === undefined) return;

@@ -45,11 +45,11 @@ const APP_GRACE_MILLISECONDS = 2000;
 
 export class Daemon {
   readonly #paths: TestbedPaths;
-  readonly #scenario: ResolvedScenario;
+  #scenario: ResolvedScenario;
   readonly #native: Native;
   readonly #log: (line: string) => void;
   readonly #tuns = new Map<string, { fd: number; name: string }>();
-  readonly #recorder: Recorder;
+  #recorder: Recorder;
   #dataPlane: DataPlane | undefined;
   #apps: readonly AppSupervisor[] = [];
   #realtime = false;
@@ -100,7 +100,7 @@ export class Daemon {
     return this.#tuns.size;
   }
 
-  async #start(): Promise<{ node: string; services: readonly string[] }[]> {
+  #startDataPlane(): void {
     this.#dataPlane = createDataPlane({
       scenario: this.#scenario,
       tuns: this.#tuns,
@@ -111,9 +111,31 @@ export class Daemon {
       log: this.#log,
     });
     this.#realtime = process.env.OMNI_REALTIME !== '0' && this.#native.setRealtimePriority(REALTIME_PRIORITY);
-    this.#native.lockMemory();
     this.#dataPlane.start();
     setRecorderClock(this.#recorder, this.#dataPlane.now());
+  }
+
+  /**
+   * The same links and routers anew from instant 0, with the errors of another seed: what a new testbed would have. Packets on
+   * the links are gone, those that wait in the kernels' queues are not: call it when the connections have ended.
+   */
+  #restartDataPlane(seed: string): void {
+    this.#dataPlane?.stop();
+    this.#relax();
+    this.#scenario = { ...this.#scenario, seed };
+    this.#recorder = createRecorder(this.#scenario);
+    this.#startDataPlane();
+  }
+
+  /** An ordinary program again: long work of this daemon's (a capture read out) must not hold up other testbeds' daemons. */
+  #relax(): void {
+    if (this.#realtime) this.#native.setRealtimePriority(0);
+    this.#realtime = false;
+  }
+
+  async #start(): Promise<{ node: string; services: readonly string[] }[]> {
+    this.#native.lockMemory();
+    this.#startDataPlane();
     await serveControl(this.#paths.controlSocket, (method, params) => this.#handle(method, params));
     this.#apps = this.#scenario.nodes
       .filter((node) => Object.keys(node.services).length > 0)
@@ -188,6 +210,12 @@ export class Daemon {
         for (const { direction, change } of changes) dataPlane.setLink(String(params.link), direction, change);
         return changes.length;
       }
+      case 'restart':
+        this.#restartDataPlane(String(params.seed));
+        return true;
+      case 'relax':
+        this.#relax();
+        return true;
       case 'capture':
         return captureStream(this.#recorder, params);
       case 'set-routes':

@@ -1,8 +1,9 @@
 /** Looks at everything that a testbed needs, and tries what can be tried without leaving anything behind. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { loadNative } from '../io/native.ts';
+import { availableCongestionControls } from './congestion-control.ts';
 import { ipBatch } from './iproute.ts';
 import { findProgram, isTunDevice, TUN_DEVICE } from './preconditions.ts';
 import { NETNS_DIRECTORY, runRoot } from './run-directory.ts';
@@ -111,12 +112,8 @@ async function namespaces(): Promise<Finding> {
 }
 
 function congestionControls(): Finding {
-  let available: string[];
-  try {
-    available = readFileSync('/proc/sys/net/ipv4/tcp_available_congestion_control', 'utf8').trim().split(/\s+/);
-  } catch {
-    return note('TCP congestion controls', 'cannot be read', 'mount /proc');
-  }
+  const available = availableCongestionControls();
+  if (available === undefined) return note('TCP congestion controls', 'cannot be read', 'mount /proc');
   const lacking = ['reno', 'cubic', 'bbr'].filter((name) => !available.includes(name));
   return lacking.length === 0
     ? good('TCP congestion controls', available.join(' '))

@@ -57,6 +57,8 @@ export interface TestbedRecord {
   /** /etc/netns was not there before. */
   readonly madeEtcNetns: boolean;
   readonly daemon?: { readonly pid: number; readonly startTime: string };
+  /** The process that the testbed belongs to and ends with (a sweep); without it the testbed stays until `omni down`. */
+  readonly owner?: { readonly pid: number; readonly startTime: string };
 }
 
 /** In one step: a reader, or a crash, sees the old record or the new one. */

@@ -13,6 +13,7 @@ import type { ListenAddress } from '../io/metrics-server.ts';
 import { loadNative } from '../io/native.ts';
 import type { ResolvedScenario } from '../scenario/index.ts';
 import { Child } from './child.ts';
+import { requireCongestionControls } from './congestion-control.ts';
 import { ipBatch } from './iproute.ts';
 import { takeLock } from './lock.ts';
 import { bridgeLines, hostsFile, namespaceLines, namespacesOf, networkLines, nodeLines } from './plan.ts';
@@ -34,6 +35,8 @@ export interface UpOptions {
   readonly scenarioFile: string;
   /** Where the daemon serves metrics over HTTP; nowhere without it. */
   readonly metrics?: ListenAddress;
+  /** It belongs to this process: its daemon ends when this process does, in whatever way. Remove it with `removeTestbed`. */
+  readonly attached?: boolean;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** What goes on, for people. */
@@ -59,6 +62,7 @@ export interface UpReport {
  */
 export async function bringUp(scenario: ResolvedScenario, options: UpOptions): Promise<UpReport> {
   requireTestbedMachine();
+  requireCongestionControls(scenario);
   const native = await loadNative();
   const paths = testbedPaths(scenario.name);
   const lock = await takeLock(paths);
@@ -78,6 +82,7 @@ export async function bringUp(scenario: ResolvedScenario, options: UpOptions): P
       scenarioFile: options.scenarioFile,
       namespaces: namespacesOf(scenario),
       madeEtcNetns: !existsSync(ETC_NETNS_DIRECTORY),
+      ...(options.attached && { owner: identify(process.pid)! }),
     };
     writeRecord(paths, record);
     try {
@@ -149,7 +154,7 @@ async function build(
     if (identity === undefined) throw new OmniError('OMNI_DAEMON_ENDED', 'the daemon ended');
     writeRecord(paths, { ...record, phase: 'up', daemon: identity });
     // From here on the testbed stays, whatever happens to this process.
-    await daemon.request('stay');
+    if (!options.attached) await daemon.request('stay');
     return {
       paths,
       daemonPid: daemon.pid,
@@ -158,7 +163,8 @@ async function build(
       ...(metrics !== undefined && { metrics }),
     };
   } finally {
-    daemon.release();
+    if (options.attached && daemon.ended === undefined) daemon.unref();
+    else daemon.release();
   }
 }
 

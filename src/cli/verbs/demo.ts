@@ -20,7 +20,7 @@ import { note, printJson, VerbError, verb } from '../verb.ts';
 const VARIANTS: readonly ReplayVariant[] = [
   { key: '2000', title: 'TCP of 2000', tcp: { stack: '2000', maximumSegment: FLIGHT.segmentOctets } },
   // The kernel takes the 12 octets of its timestamps from the segment, so 524 make segments of 512.
-  { key: 'today', title: "this kernel's TCP", tcp: { stack: 'today', maximumSegment: FLIGHT.segmentOctets + 12 } },
+  { key: 'today', title: "this kernel's TCP", tcp: { maximumSegment: FLIGHT.segmentOctets + 12 } },
 ];
 const DEFAULT_SEED = 2000;
 

@@ -28,7 +28,14 @@ export interface FlowSummary {
   readonly zeroWindows: number;
   /** Seconds; undefined without a sample. */
   readonly roundTrip:
-    | { readonly samples: number; readonly least: number; readonly median: number; readonly greatest: number }
+    | {
+        readonly samples: number;
+        readonly least: number;
+        readonly median: number;
+        readonly mean: number;
+        readonly p95: number;
+        readonly greatest: number;
+      }
     | undefined;
   readonly timeSequence: readonly SentSegment[];
   readonly acknowledged: readonly { readonly at: number; readonly octets: number }[];
@@ -156,6 +163,8 @@ function summarise(flow: TcpFlow, source: string, destination: string): FlowSumm
             samples: samples.length,
             least: samples[0]!,
             median: samples[samples.length >> 1]!,
+            mean: samples.reduce((sum, sample) => sum + sample, 0) / samples.length,
+            p95: samples[Math.floor(0.95 * (samples.length - 1))]!,
             greatest: samples.at(-1)!,
           },
     timeSequence: flow.sent,

@@ -123,16 +123,22 @@ links:
     const { nodes } = parseScenario(`${MINIMAL}tcp: { stack: 2000, maximumSegment: 512 }\n`);
     for (const node of nodes) {
       expect(node.sysctls).toMatchObject({
-        'net.ipv4.tcp_congestion_control': 'reno',
         'net.ipv4.tcp_sack': '0',
         'net.ipv4.tcp_recovery': '0',
         'net.ipv4.tcp_frto': '0',
         'net.ipv4.tcp_timestamps': '0',
       });
       for (const route of node.kernelRoutes)
-        expect(route.attributes.join(' ')).toBe('advmss 512 rto_min 1000ms initcwnd 2');
+        expect(route.attributes.join(' ')).toBe('congctl reno advmss 512 rto_min 1000ms initcwnd 2');
     }
   });
+});
+
+test('the stack of today is CUBIC; without a stack the kernel is as it is', () => {
+  const attributes = (tcp: string) => parseScenario(`${MINIMAL}${tcp}`).nodes[0]!.routeAttributes.join(' ');
+  expect(attributes('tcp: { stack: today }\n')).toBe('congctl cubic');
+  expect(attributes('tcp: { stack: today, congestionControl: vegas }\n')).toBe('congctl vegas');
+  expect(attributes('')).toBe('');
 });
 
 describe('routes', () => {

@@ -1,0 +1,38 @@
+/** The main thread's side of traffic-worker.ts: one thread for all runs of a sweep. */
+import { Worker } from 'node:worker_threads';
+import type { TrafficAnswer, TrafficRequest } from './traffic-worker.ts';
+
+export class Traffic {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, (answer: TrafficAnswer) => void>();
+  #nextId = 1;
+
+  constructor() {
+    this.#worker = new Worker(new URL('./traffic-worker.js', import.meta.url));
+    this.#worker.on('message', ({ id, answer }: { id: number; answer: TrafficAnswer }) => {
+      this.#waiting.get(id)?.(answer);
+      this.#waiting.delete(id);
+    });
+    this.#worker.on('error', (error) => {
+      for (const resolve of this.#waiting.values())
+        resolve({ done: 0, seconds: [], timed: false, error: error.message });
+      this.#waiting.clear();
+    });
+  }
+
+  /** Resolves when the traffic has ended; with the signal, to what was done until then. */
+  run(request: TrafficRequest, signal: AbortSignal): Promise<TrafficAnswer> {
+    const id = this.#nextId++;
+    const abort = () => this.#worker.postMessage({ id, abort: true });
+    if (signal.aborted) return Promise.resolve({ done: 0, seconds: [], timed: false, error: 'given up' });
+    signal.addEventListener('abort', abort, { once: true });
+    return new Promise<TrafficAnswer>((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#worker.postMessage({ id, request });
+    }).finally(() => signal.removeEventListener('abort', abort));
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
