@@ -1,16 +1,17 @@
 /**
- * Outgoing connections for the relay: addresses by MX (RFC 5321 section 5.1) or by route, TCP, TLS.
+ * Outgoing connections for the relay: addresses by MX (RFC 5321 section 5.1, null MX of RFC 7505) or by route, TCP, TLS. The hosts of
+ * an MX are tried in the order of their preference until one connects.
  *
  * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
- * further attempts start every half second until one connects. An abort resets the connection: unsent octets are thrown away.
+ * further attempts start, soon and then later, until one connects. An abort resets the connection: unsent octets are thrown away.
  */
 import { resolveMx } from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Connection, Dialed, Route } from '../apps/smtp/index.ts';
 
-const ATTEMPT_EVERY_MS = 500;
-const ATTEMPTS = 6;
+/** From one attempt to the next. */
+const ATTEMPT_PAUSES_MS = [50, 100, 200, 400, 800, 1600];
 const CONNECT_TIMEOUT_MS = 20_000;
 
 export function dial(route: Route, domain: string, dialed: Dialed): Connection {
@@ -24,20 +25,38 @@ class DialedConnection implements Connection {
   #socket: Socket | TLSSocket | undefined;
   #over = false;
   #timer: NodeJS.Timeout | undefined;
-  #deadline: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout | undefined;
   #host = '';
+  #otherHosts: readonly string[] = [];
 
   constructor(route: Route, domain: string, dialed: Dialed) {
     this.#route = route;
     this.#dialed = dialed;
-    this.#deadline = setTimeout(() => this.#close('no answer to the connection'), CONNECT_TIMEOUT_MS);
-    hostFor(route, domain).then(
-      (host) => {
-        this.#host = host;
-        this.#attempt(1);
-      },
+    this.#deadline = setTimeout(() => this.#close(`no answer to the question for ${domain}`), CONNECT_TIMEOUT_MS);
+    hostsFor(route, domain).then(
+      (hosts) => this.#try(hosts),
       (error) => this.#close(`looking up ${domain}: ${String(error.code ?? error.message)}`),
     );
+  }
+
+  #try([host, ...others]: readonly string[]): void {
+    if (this.#over) return;
+    this.#stopTimers();
+    this.#host = host!;
+    this.#otherHosts = others;
+    this.#deadline = setTimeout(() => this.#failed('no answer to the connection'), CONNECT_TIMEOUT_MS);
+    this.#attempt(0);
+  }
+
+  #failed(reason: string): void {
+    if (this.#otherHosts.length === 0) {
+      this.#close(reason);
+      return;
+    }
+    const given = [...this.#attempts];
+    this.#attempts.clear();
+    for (const socket of given) socket.destroy();
+    this.#try(this.#otherHosts);
   }
 
   #attempt(count: number): void {
@@ -61,10 +80,12 @@ class DialedConnection implements Connection {
       reason = error.code === 'ECONNREFUSED' ? 'connection refused' : (error.code ?? error.message);
     });
     socket.on('close', () => {
-      this.#attempts.delete(socket);
-      if (this.#socket === socket || (this.#socket === undefined && this.#attempts.size === 0)) this.#close(reason);
+      const current = this.#attempts.delete(socket);
+      if (this.#socket === socket) this.#close(reason);
+      else if (current && this.#socket === undefined && this.#attempts.size === 0) this.#failed(reason);
     });
-    if (count < ATTEMPTS) this.#timer = setTimeout(() => this.#attempt(count + 1), ATTEMPT_EVERY_MS);
+    const wait = ATTEMPT_PAUSES_MS[count];
+    if (wait !== undefined) this.#timer = setTimeout(() => this.#attempt(count + 1), wait);
   }
 
   write(octets: Uint8Array): Promise<void> {
@@ -135,17 +156,18 @@ class DialedConnection implements Connection {
   }
 }
 
-async function hostFor(route: Route, domain: string): Promise<string> {
-  if (route.host !== undefined) return route.host;
+/** At least one; rejects when the domain's mail exchangers cannot be asked for, or when it takes no mail. */
+async function hostsFor(route: Route, domain: string): Promise<string[]> {
+  if (route.host !== undefined) return [route.host];
   const literal = /^\[(?:IPv6:)?([0-9a-f.:]+)\]$/i.exec(domain);
-  if (literal !== null) return literal[1]!;
+  if (literal !== null) return [literal[1]!];
   const records = await resolveMx(domain).catch((error: NodeJS.ErrnoException) => {
     // No MX: the address of the domain itself (RFC 5321 section 5.1).
     if (error.code === 'ENODATA' || error.code === 'ENOTFOUND') return [];
     throw error;
   });
-  const [best] = records.sort((a, b) => a.priority - b.priority);
-  // The null MX of RFC 7505.
-  if (best?.exchange === '') throw new Error('the domain takes no mail');
-  return best?.exchange ?? domain;
+  if (records.length === 0) return [domain];
+  const hosts = records.sort((a, b) => a.priority - b.priority || Math.random() - 0.5).map(({ exchange }) => exchange);
+  if (hosts[0] === '') throw new Error('the domain takes no mail');
+  return hosts.filter((host) => host !== '');
 }

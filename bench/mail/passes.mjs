@@ -1,0 +1,281 @@
+// Two relays in network namespaces with a space link of short passes between them. Messages are handed to both at random times; the
+// relays and the link daemon are killed (-9, by pid) at random times. A killed link daemon takes the namespaces along: `omni up`
+// makes them anew, and the relays start again over their queues.
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Rng } from '../../dist/core/index.js';
+import { MAIN } from './memory.mjs';
+
+const SUBMITTER = fileURLToPath(new URL('submitter.mjs', import.meta.url));
+const PERIOD_SECONDS = 30;
+const PASS_SECONDS = 20;
+const RATE = 512_000;
+const PORT = 25;
+const NODES = { surrey: '10.77.0.2', spacecraft: '10.77.0.1' };
+const OTHER = { surrey: 'spacecraft', spacecraft: 'surrey' };
+
+const now = () => Date.now() / 1000;
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000)));
+
+/** @returns whether all arrived once and in contacts. */
+export async function runPasses({ messages, passes, kills, seed }) {
+  if (process.getuid() !== 0) {
+    console.log('skipped: mail over passes needs root');
+    return true;
+  }
+  const bench = new Bench(seed);
+  try {
+    return await bench.run(messages, passes, kills);
+  } finally {
+    bench.remove();
+  }
+}
+
+class Bench {
+  #folder = mkdtempSync(join(tmpdir(), 'omni-bench-passes-'));
+  #name = `mb${process.pid}`;
+  #rng;
+  #seed;
+  /** Contacts that were, in Unix seconds. */
+  #contacts = [];
+  #plan = { epoch: '', text: '' };
+  #daemon = 0;
+  #relays = {};
+  #submitters = {};
+  #waiting = { surrey: new Map(), spacecraft: new Map() };
+  #accepted = new Map();
+  #sending = [];
+  #broken = false;
+  counts = { relay: 0, daemon: 0, repeated: 0 };
+
+  constructor(seed) {
+    this.#seed = seed;
+    this.#rng = new Rng(seed, 'bench-mail');
+    chmodSync(this.#folder, 0o755);
+  }
+
+  async run(messages, passes, kills) {
+    console.log(
+      `mail over ${passes} passes of ${PASS_SECONDS} s, ${messages} messages, ${kills} kills, seed ${this.#seed}`,
+    );
+    const begun = now();
+    this.#up();
+    for (const node of Object.keys(NODES)) this.#start(node);
+    const span = (passes - 3) * PERIOD_SECONDS;
+    const actions = [];
+    for (let i = 0; i < messages; i++) {
+      const node = i % 2 === 0 ? 'surrey' : 'spacecraft';
+      // Two of a hundred take a good part of a pass, the rest are mail.
+      const large = i % 100 < 2 ? 200_000 + this.#rng.below(800_000) : 0;
+      const octets = large || Math.round(300 * Math.exp(this.#rng.uniform() * Math.log(20_000 / 300)));
+      const message = { key: `m${i}`, octets, priority: this.#rng.below(5) === 0 ? 4 : 0, node };
+      actions.push({ at: this.#rng.uniform() * span, run: () => this.#submit(message) });
+    }
+    for (let i = 0; i < kills; i++) {
+      const run = i % 5 === 4 ? () => this.#killDaemon() : () => this.#killRelay(i % 2 === 0 ? 'surrey' : 'spacecraft');
+      actions.push({ at: (0.02 + 0.98 * this.#rng.uniform()) * span, run });
+    }
+    actions.sort((a, b) => a.at - b.at);
+    for (const { at, run } of actions) {
+      await pause(begun + at - now());
+      await run();
+    }
+    const end = begun + (passes + 10) * PERIOD_SECONDS;
+    while (now() < end && this.#missing(messages) > 0) await pause(1);
+    await pause(3);
+    return this.#judge(messages);
+  }
+
+  #omni(...words) {
+    const environment = {
+      OMNI_RUN_DIRECTORY: join(this.#folder, 'run'),
+      OMNI_STATE_DIRECTORY: join(this.#folder, 'state'),
+    };
+    return spawnSync(process.execPath, [MAIN, ...words], {
+      encoding: 'utf8',
+      env: { ...process.env, ...environment },
+    });
+  }
+
+  #up() {
+    const file = join(this.#folder, 'scenario.yaml');
+    const side = `{ rate: ${RATE}, delay: 10ms, ber: 1e-7 }`;
+    const nodes = `nodes:\n  spacecraft: { kind: spacecraft, address: ${NODES.spacecraft} }\n  surrey: { kind: ground-station, address: ${NODES.surrey} }\n`;
+    const contacts = `{ period: ${PERIOD_SECONDS}s, duration: ${PASS_SECONDS}s, first: 3s }`;
+    const link = `links:\n  space: { between: [surrey, spacecraft], up: ${side}, down: ${side}, contacts: ${contacts} }\n`;
+    writeFileSync(file, `name: ${this.#name}\nseed: ${this.#seed}\n${nodes}${link}`);
+    const up = this.#omni('up', file);
+    if (up.status !== 0) throw new Error(`omni up: ${up.stderr}`);
+    [{ pid: this.#daemon }] = JSON.parse(this.#omni('status', '--json').stdout);
+    const { passes: coming } = JSON.parse(this.#omni('contacts', '--count', '60', '--json').stdout);
+    const epoch = Date.parse(coming[0].aos) - coming[0].aosSeconds * 1000;
+    for (const { aos, los } of coming)
+      this.#contacts.push({ aos: Date.parse(aos) / 1000, los: Date.parse(los) / 1000 });
+    const lines = coming.flatMap(({ aosSeconds, losSeconds }) =>
+      [
+        ['surrey', 'spacecraft'],
+        ['spacecraft', 'surrey'],
+      ].map(([from, to]) => `a contact +${aosSeconds} +${losSeconds} ${from} ${to} ${RATE / 8}`),
+    );
+    this.#plan = { epoch: new Date(epoch).toISOString(), text: `${lines.join('\n')}\n` };
+    this.#broken = false;
+  }
+
+  #start(node) {
+    const folder = join(this.#folder, node);
+    const plan = `${folder}.ion`;
+    writeFileSync(plan, this.#plan.text);
+    const words = ['serve', 'smtp', '--name', `${node}.test`, '--domain', `${node}.test`, '--queue', folder];
+    words.push('--listen', `0.0.0.0:${PORT}`, '--relay-for', '127.0.0.0/8', '--relay-for', '10.77.0.0/24');
+    words.push('--contacts', plan, '--epoch', this.#plan.epoch, '--node', node);
+    words.push('--route', `${OTHER[node]}.test=${NODES[OTHER[node]]}:${PORT},peer=${OTHER[node]},tls=never`);
+    const relay = this.#within(node, MAIN, words, ['ignore', 'ignore', 'pipe']);
+    relay.stderr.on('data', (chunk) => {
+      for (const [, at, event, id] of String(chunk).matchAll(/^(\S+Z) event=(accepted|sending) id=(\S+)/gm)) {
+        if (event === 'accepted') this.#accepted.set(id, Date.parse(at) / 1000);
+        else this.#sending.push({ at: Date.parse(at) / 1000, accepted: this.#accepted.get(id) ?? 0 });
+      }
+    });
+    this.#relays[node] = relay;
+    const submitter = this.#within(node, SUBMITTER, [node, String(PORT)], ['pipe', 'pipe', 'ignore']);
+    submitter.stdin.on('error', () => {});
+    let text = '';
+    submitter.stdout.on('data', (chunk) => {
+      text += chunk;
+      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+        const line = text.slice(0, end);
+        if (line.startsWith('repeated')) this.counts.repeated++;
+        else this.#waiting[node].delete(line);
+        text = text.slice(end + 1);
+      }
+    });
+    this.#submitters[node]?.kill('SIGKILL');
+    this.#submitters[node] = submitter;
+    for (const message of this.#waiting[node].values()) submitter.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #within(node, program, words, stdio) {
+    return spawn('ip', ['netns', 'exec', `${this.#name}-${node}`, process.execPath, program, ...words], { stdio });
+  }
+
+  #submit(message) {
+    this.#waiting[message.node].set(message.key, message);
+    this.#submitters[message.node].stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  async #killRelay(node) {
+    if (this.#broken) return;
+    this.counts.relay++;
+    const relay = this.#relays[node];
+    const gone = new Promise((resolve) => relay.once('exit', resolve));
+    relay.kill('SIGKILL');
+    await gone;
+    await pause(0.2 + this.#rng.uniform());
+    this.#start(node);
+  }
+
+  async #killDaemon() {
+    this.counts.daemon++;
+    process.kill(this.#daemon, 'SIGKILL');
+    const at = now();
+    for (const contact of this.#contacts) contact.los = Math.min(contact.los, at);
+    this.#contacts = this.#contacts.filter(({ aos, los }) => los > aos);
+    // For a while the relays live on without a link.
+    await pause(this.#rng.uniform() * 2);
+    for (const node of Object.keys(NODES)) {
+      this.#relays[node].kill('SIGKILL');
+      this.#submitters[node].kill('SIGKILL');
+    }
+    this.#omni('down', '--all');
+    this.#up();
+    for (const node of Object.keys(NODES)) this.#start(node);
+  }
+
+  #delivered(node) {
+    const box = join(this.#folder, node, 'mail', 'box', 'new');
+    try {
+      return readdirSync(box).map((file) => readFileSync(join(box, file), 'latin1'));
+    } catch {
+      return [];
+    }
+  }
+  #missing(messages) {
+    return (
+      messages -
+      Object.keys(NODES).reduce((sum, node) => sum + count(join(this.#folder, node, 'mail', 'box', 'new')), 0)
+    );
+  }
+
+  #judge(messages) {
+    const copies = new Map();
+    let damaged = 0;
+    for (const node of Object.keys(NODES))
+      for (const text of this.#delivered(node)) {
+        const [, key, octets] = /^X-Key: (\S+) (\d+)\r?$/m.exec(text) ?? [undefined, 'strange', '0'];
+        copies.set(key, (copies.get(key) ?? 0) + 1);
+        const at = text.indexOf('X-Key: ');
+        // Everything from the first field of the original on, CRLF or the Maildir's LF.
+        if (text.slice(at).replaceAll('\r\n', '\n') !== compose(key, Number(octets)).replaceAll('\r\n', '\n'))
+          damaged++;
+      }
+    const lost = Array.from({ length: messages }, (_, i) => `m${i}`).filter((key) => !copies.has(key));
+    const twice = [...copies].filter(([, n]) => n > 1);
+    let outside = 0;
+    let taken = 0;
+    for (const node of Object.keys(NODES)) {
+      const finished = join(this.#folder, node, 'finished');
+      for (const file of readdirSync(finished)) {
+        const { reversePath, arrived } = JSON.parse(readFileSync(join(finished, file), 'utf8'));
+        if (reversePath !== `sender@${OTHER[node]}.test`) continue;
+        taken++;
+        const at = Date.parse(arrived) / 1000;
+        if (!this.#contacts.some(({ aos, los }) => aos <= at && at <= los + 0.1)) outside++;
+      }
+    }
+    // From AOS to the first message, in contacts at whose beginning one waited.
+    const starts = this.#contacts
+      .map(({ aos, los }) => {
+        const waited = this.#sending.filter(({ at, accepted }) => at >= aos && at <= los && accepted < aos);
+        return Math.min(...waited.map(({ at }) => at)) - aos;
+      })
+      .filter(Number.isFinite)
+      .sort((a, b) => a - b);
+    const { relay, daemon, repeated } = this.counts;
+    console.log(
+      [
+        `${messages} messages: ${lost.length} lost, ${twice.length} duplicated, ${damaged} damaged; kills: ${relay} of relays, ${daemon} of the link daemon`,
+        `${taken} taken over the link, ${outside} outside contacts; ${repeated} submissions repeated because the reply was lost`,
+        `first message after AOS: median ${(starts[starts.length >> 1] ?? Number.NaN).toFixed(3)} s, worst ${(starts.at(-1) ?? Number.NaN).toFixed(3)} s, ${starts.length} contacts`,
+      ].join('\n  '),
+    );
+    return lost.length + twice.length + damaged + outside === 0;
+  }
+
+  remove() {
+    for (const child of [...Object.values(this.#relays), ...Object.values(this.#submitters)]) child.kill('SIGKILL');
+    this.#omni('down', '--all');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function count(folder) {
+  try {
+    return readdirSync(folder).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** The same text for one key and size wherever it is made; some lines begin with a dot. */
+export function compose(key, octets) {
+  const rng = new Rng(`${key} ${octets}`, 'mail');
+  const lines = [`X-Key: ${key} ${octets}`, 'From: sender@x.test', 'To: box@y.test', `Subject: ${key}`, ''];
+  for (let length = lines.join('\r\n').length; length < octets; length += lines.at(-1).length + 2) {
+    const text = Array.from({ length: 1 + rng.below(10) }, () => rng.uint32().toString(36)).join('');
+    lines.push(rng.below(8) === 0 ? `.${text}` : text);
+  }
+  return `${lines.join('\r\n')}\r\n`;
+}
