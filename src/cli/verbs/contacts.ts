@@ -50,16 +50,19 @@ async function run(linkName: string | undefined, options: Options): Promise<void
   if (!(Number.isInteger(count) && count >= 1 && count <= 10_000))
     throw new VerbError(EXIT.usage, `--count ${options.count}: a whole number from 1 to 10000`);
   const from = options.from === undefined ? undefined : utcOf(options.from);
-  const { scenario, now } = await source(options, from);
+  const { scenario, now, lateMilliseconds } = await source(options, from);
   const links = linksOf(scenario, linkName);
-  const start = from === undefined ? now : (from - scenario.epochMilliseconds) * 1e6;
+  const start = from === undefined ? now : (from - lateMilliseconds - scenario.epochMilliseconds) * 1e6;
   if (start < 0)
     throw new VerbError(
       EXIT.usage,
       `--from ${options.from} is before the scenario's start, ${new Date(scenario.epochMilliseconds).toISOString()}`,
       'its `epoch` says when it starts',
     );
-  const list = listPasses(scenario, links, Math.round(start) as Instant, count);
+  const planned = listPasses(scenario, links, Math.round(start) as Instant, count);
+  const late = (utc: string) => new Date(Date.parse(utc) + lateMilliseconds).toISOString();
+  const passes = planned.passes.map((pass) => ({ ...pass, aos: late(pass.aos), los: late(pass.los) }));
+  const list = { ...planned, passes };
   if (options.json) printJson({ scenario: scenario.name, ...list });
   else print(list);
   for (const [link, days] of Object.entries(list.elementsAgeDays))
@@ -69,15 +72,22 @@ async function run(linkName: string | undefined, options: Options): Promise<void
       );
 }
 
-/** The scenario, and nanoseconds since its start now. */
-async function source(
-  options: Options,
-  from: number | undefined,
-): Promise<{ readonly scenario: ResolvedScenario; readonly now: number }> {
+interface Source {
+  readonly scenario: ResolvedScenario;
+  /** Nanoseconds since its start. */
+  readonly now: number;
+  /** A testbed begins this much after its scenario was loaded. */
+  readonly lateMilliseconds: number;
+}
+
+/** Further off, and the scenario has an epoch of its own. */
+const STARTING_MILLISECONDS = 60_000;
+
+async function source(options: Options, from: number | undefined): Promise<Source> {
   if (options.scenario !== undefined) {
     const file = options.scenario;
     // A scenario without an epoch begins when it is brought up: here, then.
-    return { scenario: scenarioProblems(() => loadScenario(file, { now: from })), now: 0 };
+    return { scenario: scenarioProblems(() => loadScenario(file, { now: from })), now: 0, lateMilliseconds: 0 };
   }
   const { paths } = await selectRunningTestbed(options.testbed).catch((error: unknown) => {
     if (error instanceof OmniError && error.code === 'OMNI_NO_TESTBED' && options.testbed === undefined)
@@ -87,7 +97,13 @@ async function source(
     throw error;
   });
   const { scenario, dataPlane } = (await controlRequest(paths.controlSocket, 'status')) as DaemonStatus;
-  return { scenario, now: dataPlane.uptimeSeconds * 1e9 };
+  const began = Date.now() - dataPlane.uptimeSeconds * 1000;
+  const late = Math.round(began - scenario.epochMilliseconds);
+  return {
+    scenario,
+    now: dataPlane.uptimeSeconds * 1e9,
+    lateMilliseconds: late > 0 && late < STARTING_MILLISECONDS ? late : 0,
+  };
 }
 
 function linksOf(scenario: ResolvedScenario, name: string | undefined): readonly ResolvedLink[] {
