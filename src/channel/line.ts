@@ -21,25 +21,18 @@ import {
   type PacketPool,
   type PacketSource,
   Rng,
-  type SegmentTrain,
 } from '../core/index.ts';
-import {
-  type DeframedFrame,
-  type Encapsulation,
-  FLAG_BITS,
-  fcsOctets,
-  payloadOffset,
-  type SealFrame,
-  sealFrame,
-} from '../hdlc/index.ts';
-import { copySegments, SegmentView, segmentCount } from '../ip/segment-train.ts';
+import { type Encapsulation, FLAG_BITS, fcsOctets, payloadOffset, type SealFrame, sealFrame } from '../hdlc/index.ts';
 import { BitClock } from './bit-clock.ts';
 import type { Carrier } from './contacts.ts';
 import { ErrorSource } from './error-source.ts';
 import type { LineCode } from './line-coding.ts';
+import { LineTap } from './line-tap.ts';
 import type { NoiseConfig } from './noise.ts';
 import { EagerReceiver, LazyReceiver, type Receiver } from './receiver.ts';
 import { type Stepped, Timeline, type Varying } from './timeline.ts';
+import { TrainDeparture } from './train-departure.ts';
+import { CUT_OFF, type Frame, UndecidedFrames } from './undecided-frames.ts';
 
 export interface LineSettings {
   /** bit/s on the wire, every stuffed bit, flag and FCS included. */
@@ -78,19 +71,6 @@ export interface LineOptions {
 
 export type LineChange = Partial<{ rateBitPerSecond: number; delay: Duration; jitter: Duration; noise: NoiseConfig }>;
 
-interface Frame {
-  /** Of a segment of a train: the train. */
-  readonly packet: PacketBuffer;
-  readonly frameStart: number;
-  readonly frameEnd: number;
-  readonly firstBit: number;
-  readonly stuffedBits: number;
-  /** One past the closing flag. */
-  readonly endBit: number;
-  /** Which segment of `packet`, when that is a train; −1 for a packet that is one frame. */
-  readonly segment: number;
-}
-
 /** What the transmitter is sending: one object for all frames, so that a frame costs no allocation. */
 class Transmission {
   packet: PacketBuffer | undefined = undefined;
@@ -107,26 +87,6 @@ class Transmission {
     invariant(packet !== undefined, 'no frame is being sent');
     return { packet, frameStart, frameEnd, firstBit, stuffedBits, endBit, segment };
   }
-}
-
-/** A train of segments on its way out: each is a frame of its own, and those that stay together arrive together. */
-interface Departure {
-  readonly packet: PacketBuffer;
-  readonly train: SegmentTrain;
-  readonly count: number;
-  /** The segment that is sent next. */
-  next: number;
-  /** Segments [intactFrom, intactTo) were carried intact and wait for those behind them; the last ends at bit `endBit`. */
-  intactFrom: number;
-  intactTo: number;
-  endBit: number;
-  /** Parts that have left under their own name. */
-  parts: number;
-}
-
-/** A frame that noise touched, or that stands behind a damaged flag: what came of it is not known yet. */
-interface Undecided extends Frame {
-  damage: FrameDamage | undefined;
 }
 
 export class Line {
@@ -148,9 +108,9 @@ export class Line {
   /** Where the next frame may begin at the earliest; later starts are multiples of a flag away. */
   #grid: number;
   readonly #sending = new Transmission();
-  #departure: Departure | undefined;
-  readonly #segmentView = new SegmentView();
-  #undecided: Undecided[] = [];
+  #departure: TrainDeparture | undefined;
+  readonly #tap: LineTap;
+  readonly #undecided: UndecidedFrames;
   #inFlightHead: PacketBuffer | undefined;
   #inFlightTail: PacketBuffer | undefined;
   #inFlight = 0;
@@ -171,6 +131,7 @@ export class Line {
     this.#options = options;
     this.#settings = options.settings;
     this.#seal = options.seal ?? sealFrame;
+    this.#tap = new LineTap(options, (octets, from, to) => this.#encapsulate(octets, from, to));
     const start = 0 as Instant;
     this.#clock = new BitClock(options.settings.rate.at(start));
     this.#errors = new ErrorSource(options.settings.noise.at(start), options.seed, options.name);
@@ -181,6 +142,12 @@ export class Line {
       lineCoding: options.lineCoding,
       fcs: options.fcs,
       maximumFrameOctets: options.maximumFrameOctets,
+    });
+    this.#undecided = new UndecidedFrames({
+      receiver: this.#receiver,
+      pool: options.pool,
+      counters: this.counters,
+      launch: (packet, endBit) => this.#launch(packet, endBit),
     });
     this.#carrier = options.carrier.isUp(start);
     this.#nextCarrierChange = options.carrier.nextChange(start);
@@ -194,7 +161,7 @@ export class Line {
 
   get inFlight(): number {
     const leaving = this.#sending.packet !== undefined || this.#departure !== undefined ? 1 : 0;
-    return this.#inFlight + this.#undecided.length + leaving;
+    return this.#inFlight + this.#undecided.count + leaving;
   }
 
   get rateBitPerSecond(): number {
@@ -225,7 +192,7 @@ export class Line {
     if (this.#sending.packet !== undefined) next = Math.min(next, this.#clock.timeOf(this.#sending.endBit));
     else if (this.#carrier) {
       next = Math.min(next, this.#options.source.nextReadyAt(this.#time));
-      if (this.#undecided.length > 0) next = Math.min(next, this.#clock.timeOf(this.#toldTo + FLAG_BITS));
+      if (this.#undecided.count > 0) next = Math.min(next, this.#clock.timeOf(this.#toldTo + FLAG_BITS));
     }
     if (this.#inFlightHead !== undefined) next = Math.min(next, this.#inFlightHead.arrivesAt);
     return next as Instant;
@@ -302,7 +269,7 @@ export class Line {
           at = sent;
           what = 'sent';
         }
-      } else if (this.#carrier && this.#undecided.length > 0) {
+      } else if (this.#carrier && this.#undecided.count > 0) {
         const flag = this.#clock.timeOf(this.#toldTo + FLAG_BITS);
         if (flag <= at) {
           at = flag;
@@ -341,17 +308,12 @@ export class Line {
       this.#sendFrame(packet, packet.start, packet.end, firstBit, -1);
       return;
     }
-    const count = segmentCount(packet, train);
-    this.#departure = { packet, train, count, next: 0, intactFrom: 0, intactTo: 0, endBit: 0, parts: 0 };
+    this.#departure = new TrainDeparture(packet, train, this.#options.encapsulation.headerOctets);
     this.#startSegment(this.#departure, firstBit);
   }
 
-  #startSegment(departure: Departure, firstBit: number): void {
-    const view = this.#segmentView;
-    const segment = departure.next++;
-    view.expose(departure.packet, departure.train, segment, this.#options.encapsulation.headerOctets);
-    this.#sendFrame(departure.packet, view.start, view.end, firstBit, segment);
-    view.restore();
+  #startSegment(departure: TrainDeparture, firstBit: number): void {
+    departure.next((start, end, segment) => this.#sendFrame(departure.packet, start, end, firstBit, segment));
   }
 
   #sendFrame(packet: PacketBuffer, start: number, end: number, firstBit: number, segment: number): void {
@@ -366,22 +328,7 @@ export class Line {
     sending.stuffedBits = stuffedBits;
     sending.endBit = firstBit + stuffedBits + FLAG_BITS;
     sending.segment = segment;
-    const { tap, link, direction } = this.#options;
-    if (tap === undefined || this.#isSilent) return;
-    const startsAt = this.#clock.timeOf(firstBit);
-    const endsAt = this.#clock.timeOf(firstBit + stuffedBits);
-    tap.frameSent(
-      link,
-      direction,
-      octets,
-      sending.frameStart,
-      sending.frameEnd,
-      packet.id,
-      firstBit,
-      firstBit + stuffedBits,
-      startsAt,
-      endsAt,
-    );
+    this.#tap.sent(packet, sending.frameStart, sending.frameEnd, firstBit, stuffedBits, this.#clock);
   }
 
   /** Writes header and FCS around a datagram; returns the frame's bits with inserted zeros. */
@@ -410,9 +357,9 @@ export class Line {
       sent.packet = undefined;
       this.#launch(packet, sent.endBit);
     } else {
-      this.#undecided.push({ ...sent.frame(), damage: undefined });
+      this.#undecided.add(sent.frame());
       sent.packet = undefined;
-      this.#decide();
+      this.#undecided.decide();
     }
   }
 
@@ -420,82 +367,61 @@ export class Line {
     const departure = this.#departure!;
     const sent = this.#sending;
     if (this.#receiver.intact(sent.firstBit, sent.stuffedBits)) {
-      departure.intactTo = sent.segment + 1;
-      departure.endBit = sent.endBit;
+      departure.carried(sent.segment, sent.endBit);
       sent.packet = undefined;
     } else {
       const frame = sent.frame();
       sent.packet = undefined;
       this.#finishDamagedSegment(departure, frame);
     }
-    if (departure.next < departure.count) return;
+    if (!departure.isOver) return;
     this.#departure = undefined;
-    if (departure.parts === 0) {
-      this.#launch(departure.packet, departure.endBit);
-      return;
-    }
-    this.#launchIntact(departure);
-    this.counters.add('packetsSplit', departure.parts - 1);
-    this.#options.pool.release(departure.packet);
+    if (departure.parts === 0) this.#launch(departure.packet, departure.endBit);
+    else this.#endSplitDeparture(departure);
   }
 
-  #finishDamagedSegment(departure: Departure, sent: Frame): void {
+  #finishDamagedSegment(departure: TrainDeparture, sent: Frame): void {
     const alone = this.#separate(departure, sent);
     if (alone !== undefined) {
       const { packet, frameStart, frameEnd, firstBit, stuffedBits } = alone;
       if (this.#receiver.frame(packet.arena, frameStart, frameEnd, firstBit, stuffedBits))
         this.#launch(packet, sent.endBit);
-      else this.#undecided.push({ ...alone, damage: undefined });
+      else this.#undecided.add(alone);
     }
-    this.#decide();
+    this.#undecided.decide();
   }
 
   /** Takes one segment out of its train, as a packet of its own; those intact before it leave first. */
-  #separate(departure: Departure, sent: Frame): Frame | undefined {
-    const { packet, train } = departure;
-    const { pool, encapsulation } = this.#options;
+  #separate(departure: TrainDeparture, sent: Frame): Frame | undefined {
     this.#launchIntact(departure);
-    departure.intactFrom = sent.segment + 1;
-    departure.intactTo = departure.intactFrom;
-    departure.parts++;
-    this.#segmentView.expose(packet, train, sent.segment, encapsulation.headerOctets);
-    const alone = pool.copyOf(packet.arena.subarray(this.#segmentView.start, this.#segmentView.end));
-    this.#segmentView.restore();
+    const alone = departure.separate(sent.segment, this.#options.pool);
     if (alone === undefined) {
-      this.#lost++;
-      this.counters.add('lost.no-buffer');
+      this.#loseForRoom();
       return undefined;
     }
-    inherit(alone, packet);
     this.#encapsulate(alone.arena, alone.start, alone.end);
-    const frameStart = alone.start - encapsulation.headerOctets;
+    const frameStart = alone.start - this.#options.encapsulation.headerOctets;
     const frameEnd = alone.end + fcsOctets(this.#options.fcs);
     return { ...sent, packet: alone, frameStart, frameEnd, segment: -1 };
   }
 
   /** Sends on the segments of a train that lie between two damaged ones. */
-  #launchIntact(departure: Departure): void {
-    const { packet, train, intactFrom, intactTo } = departure;
-    if (intactTo === intactFrom) return;
-    const { pool, encapsulation } = this.#options;
-    departure.parts++;
-    let part: PacketBuffer | undefined;
-    if (intactTo - intactFrom === 1) {
-      this.#segmentView.expose(packet, train, intactFrom, encapsulation.headerOctets);
-      part = pool.copyOf(packet.arena.subarray(this.#segmentView.start, this.#segmentView.end));
-      this.#segmentView.restore();
-    } else {
-      part = pool.acquire();
-      if (part !== undefined) copySegments(packet, train, intactFrom, intactTo, part);
-    }
-    departure.intactFrom = intactTo;
-    if (part === undefined) {
-      this.#lost++;
-      this.counters.add('lost.no-buffer');
-      return;
-    }
-    inherit(part, packet);
-    this.#launch(part, departure.endBit);
+  #launchIntact(departure: TrainDeparture): void {
+    if (!departure.hasIntact) return;
+    const part = departure.takeIntact(this.#options.pool);
+    if (part === undefined) this.#loseForRoom();
+    else this.#launch(part, departure.endBit);
+  }
+
+  #endSplitDeparture(departure: TrainDeparture): void {
+    this.#launchIntact(departure);
+    this.counters.add('packetsSplit', departure.parts - 1);
+    this.#options.pool.release(departure.packet);
+  }
+
+  #loseForRoom(): void {
+    this.#lost++;
+    this.counters.add('lost.no-buffer');
   }
 
   /** Tells the receiver of whole flags up to at most bit `to`. */
@@ -505,88 +431,7 @@ export class Line {
     if (flags <= 0) return;
     this.#receiver.fill(this.#toldTo, this.#toldTo + flags * FLAG_BITS);
     this.#toldTo += flags * FLAG_BITS;
-    this.#decide();
-  }
-
-  /** Takes the receiver's events and settles the frames whose fate they tell. */
-  #decide(): void {
-    for (let event = this.#receiver.pollFrame(); event !== undefined; event = this.#receiver.pollFrame())
-      this.#settle(event);
-    if (!this.#receiver.pending && this.#undecided.length > 0) {
-      // The deframer stands behind an intact flag and said nothing of these: an abort inside them swallowed the rest.
-      for (const frame of this.#undecided.splice(0)) this.#lose(frame, frame.damage ?? NOTHING_SEEN, frame.endBit);
-    }
-  }
-
-  #settle(event: DeframedFrame): void {
-    const undecided = this.#undecided;
-    if (event.outcome === 'good') {
-      const frame = undecided[0];
-      // The end may differ and the octets not: noise can let an inserted zero at the end serve as the flag's first zero.
-      if (
-        frame !== undefined &&
-        frame.firstBit === event.firstBit &&
-        (frame.endBit === event.endBit || isAsSent(frame, event))
-      ) {
-        undecided.shift();
-        this.#receive(frame, event);
-        return;
-      }
-      this.#inventPacket(event);
-    }
-    const damage: FrameDamage = {
-      outcome: event.outcome === 'good' ? 'fcs' : event.outcome,
-      octets: event.octets,
-      flippedBits: NO_FLIPS,
-    };
-    while (undecided.length > 0) {
-      const frame = undecided[0]!;
-      if (event.endBit <= frame.firstBit) return;
-      if (event.firstBit >= frame.endBit) {
-        // The event is of what came after: nothing, or an abort inside it, was all the deframer saw of this frame.
-        undecided.shift();
-        this.#lose(frame, frame.damage ?? NOTHING_SEEN, frame.endBit);
-        continue;
-      }
-      if (frame.damage === undefined) frame.damage = { ...damage, flippedBits: this.#flipsWithin(frame) };
-      if (event.endBit < frame.endBit) return;
-      undecided.shift();
-      this.#lose(frame, frame.damage, event.endBit);
-    }
-  }
-
-  /** A frame that the deframer passed: as sent, or with errors that the FCS did not see. */
-  #receive(frame: Undecided, event: DeframedFrame): void {
-    const { packet } = frame;
-    if (isAsSent(frame, event)) {
-      this.#launch(packet, frame.endBit);
-      return;
-    }
-    packet.damage = { outcome: 'altered', octets: event.octets, flippedBits: this.#flipsWithin(frame) };
-    this.#launch(packet, event.endBit);
-  }
-
-  #lose(frame: Undecided, damage: FrameDamage, endBit: number): void {
-    frame.packet.damage = damage;
-    this.#launch(frame.packet, Math.max(endBit, frame.endBit));
-  }
-
-  /** Noise made a frame with a good FCS out of parts of others, or of fill. */
-  #inventPacket(event: DeframedFrame): void {
-    const packet = this.#options.pool.copyOf(event.octets);
-    if (packet === undefined) {
-      this.counters.add('spuriousIgnored');
-      return;
-    }
-    this.counters.add('packetsSpurious');
-    packet.damage = { outcome: 'spurious', octets: event.octets, flippedBits: NO_FLIPS };
-    this.#launch(packet, event.endBit);
-  }
-
-  #flipsWithin(frame: Frame): readonly number[] {
-    return this.#receiver.flipped
-      .filter((bit) => bit >= frame.firstBit && bit < frame.endBit)
-      .map((bit) => bit - frame.firstBit);
+    this.#undecided.decide();
   }
 
   /** Puts what the bits up to `endBit` carried on its way to the far end. */
@@ -624,7 +469,7 @@ export class Line {
   #deliver(packet: PacketBuffer): void {
     this.#packetsOut++;
     this.#octetsOut += packetOctets(packet);
-    if (!this.#isSilent) this.#tapIntact(packet);
+    this.#tap.intact(packet);
     this.#delivered.push(packet);
   }
 
@@ -634,14 +479,14 @@ export class Line {
       return;
     }
     if (damage.outcome === 'altered') this.counters.add('packetsAltered');
-    this.#tapReceived(packet, 'good', damage.flippedBits, damage.octets);
+    this.#tap.received(packet, 'good', damage.flippedBits, damage.octets);
     const { encapsulation, fcs } = this.#options;
     const end = damage.octets.length - fcsOctets(fcs);
     const parsed = encapsulation.parse(damage.octets, 0, end);
     if (parsed < 0) {
       this.#lost++;
       this.counters.add('lost.header');
-      this.#options.tap?.packetDropped(this.#options.link, this.#options.direction, packet, 'header', packet.arrivesAt);
+      this.#tap.dropped(packet, 'header');
       this.#options.pool.release(packet);
       return;
     }
@@ -656,72 +501,9 @@ export class Line {
   #drop(packet: PacketBuffer, damage: FrameDamage): void {
     this.#lost++;
     this.counters.add(`lost.${damage.outcome}`);
-    if (this.#options.tap !== undefined) {
-      this.#tapReceived(packet, damage.outcome as 'fcs', damage.flippedBits, damage.octets);
-      const reason = damage.outcome === 'los' ? 'los' : `noise-${damage.outcome}`;
-      this.#options.tap.packetDropped(this.#options.link, this.#options.direction, packet, reason, packet.arrivesAt);
-    }
+    this.#tap.received(packet, damage.outcome as 'fcs', damage.flippedBits, damage.octets);
+    this.#tap.dropped(packet, damage.outcome === 'los' ? 'los' : `noise-${damage.outcome}`);
     this.#options.pool.release(packet);
-  }
-
-  get #isSilent(): boolean {
-    const { tap, link, direction } = this.#options;
-    return tap === undefined || tap.silent?.(link, direction) === true;
-  }
-
-  #tapIntact(packet: PacketBuffer): void {
-    const { train } = packet;
-    if (train === undefined) {
-      this.#tapReceived(packet, 'good', NO_FLIPS, undefined);
-      return;
-    }
-    const { tap, link, direction, encapsulation } = this.#options;
-    const view = this.#segmentView;
-    for (let segment = 0; segment < segmentCount(packet, train); segment++) {
-      view.expose(packet, train, segment, encapsulation.headerOctets);
-      this.#encapsulate(packet.arena, view.start, view.end);
-      const frameStart = view.start - encapsulation.headerOctets;
-      const frameEnd = view.end + fcsOctets(this.#options.fcs);
-      tap!.frameReceived(
-        link,
-        direction,
-        packet.arena,
-        frameStart,
-        frameEnd,
-        packet.id,
-        'good',
-        NO_FLIPS,
-        packet.arrivesAt,
-      );
-      view.restore();
-    }
-  }
-
-  #tapReceived(
-    packet: PacketBuffer,
-    outcome: Exclude<FrameDamage['outcome'], 'altered' | 'spurious'> | 'good',
-    flips: readonly number[],
-    seen: Uint8Array | undefined,
-  ): void {
-    const { tap, link, direction, encapsulation, fcs } = this.#options;
-    if (tap === undefined) return;
-    const id = packet.damage?.outcome === 'spurious' ? 0 : packet.id;
-    if (seen !== undefined)
-      tap.frameReceived(link, direction, seen, 0, seen.length, id, outcome, flips, packet.arrivesAt);
-    else {
-      const start = packet.start - encapsulation.headerOctets;
-      tap.frameReceived(
-        link,
-        direction,
-        packet.arena,
-        start,
-        packet.end + fcsOctets(fcs),
-        id,
-        outcome,
-        flips,
-        packet.arrivesAt,
-      );
-    }
   }
 
   #settingChangeAfter(time: Instant): Instant {
@@ -764,13 +546,11 @@ export class Line {
       const cut = this.#departure === undefined ? sending : this.#separate(this.#departure, sending);
       if (cut !== undefined) {
         this.#receiver.cutFrame(cut.packet.arena, cut.frameStart, cut.frameEnd, cut.firstBit, sentBits);
-        this.#undecided.push({ ...cut, damage: undefined });
+        this.#undecided.add(cut);
       }
       this.#endCutDeparture();
     } else this.#tellFill(bit);
-    for (let event = this.#receiver.pollFrame(); event !== undefined; event = this.#receiver.pollFrame())
-      this.#settle(event);
-    for (const frame of this.#undecided.splice(0)) this.#lose(frame, CUT_OFF, Math.min(frame.endBit, bit));
+    this.#undecided.cutOff(bit);
     this.#receiver.carrierLost(bit);
     this.#toldTo = bit;
     this.#carrier = false;
@@ -780,10 +560,9 @@ export class Line {
   /** The carrier was lost in a train's last segment: nothing of it is left to send. */
   #endCutDeparture(): void {
     const departure = this.#departure;
-    if (departure === undefined || departure.next < departure.count) return;
+    if (departure === undefined || !departure.isOver) return;
     this.#departure = undefined;
-    this.counters.add('packetsSplit', departure.parts - 1);
-    this.#options.pool.release(departure.packet);
+    this.#endSplitDeparture(departure);
   }
 
   #cutInFlight(at: Instant): void {
@@ -801,27 +580,8 @@ export class Line {
   }
 }
 
-const NO_FLIPS: readonly number[] = [];
-const NO_OCTETS = new Uint8Array(0);
-const NOTHING_SEEN: FrameDamage = { outcome: 'abort', octets: NO_OCTETS, flippedBits: NO_FLIPS };
-const CUT_OFF: FrameDamage = { outcome: 'los', octets: NO_OCTETS, flippedBits: NO_FLIPS };
-
-function isAsSent({ packet, frameStart, frameEnd }: Frame, { octets }: DeframedFrame): boolean {
-  if (frameEnd - frameStart !== octets.length) return false;
-  for (let i = 0; i < octets.length; i++) if (packet.arena[frameStart + i] !== octets[i]) return false;
-  return true;
-}
-
 /** IP octets on the line: a train's headers count once for each segment. */
 function packetOctets(packet: PacketBuffer): number {
   const { train } = packet;
   return train === undefined ? packet.length : packet.length + (packet.packets - 1) * train.headerOctets;
-}
-
-/** What leaves a train is still that packet to whoever follows it. */
-function inherit(part: PacketBuffer, whole: PacketBuffer): void {
-  part.id = whole.id;
-  part.enteredAt = whole.enteredAt;
-  part.queuedAt = whole.queuedAt;
-  part.trafficClass = whole.trafficClass;
 }
