@@ -17,6 +17,7 @@ import {
   invariant,
   type LinkDirection,
   type LinkTap,
+  NEVER,
   type PacketBuffer,
   type PacketPool,
   type PacketSource,
@@ -319,7 +320,9 @@ export class Line {
   #sendFrame(packet: PacketBuffer, start: number, end: number, firstBit: number, segment: number): void {
     const octets = packet.arena;
     const stuffedBits = this.#encapsulate(octets, start, end);
-    this.#tellFill(firstBit);
+    // Not beyond what may happen before the frame begins: the contact may end in the flag before it.
+    const change = Math.min(this.#nextCarrierChange, this.#nextSettingChange) as Instant;
+    this.#tellFill(change === NEVER ? firstBit : Math.min(firstBit, this.#clock.bitAt(change)));
     const sending = this.#sending;
     sending.packet = packet;
     sending.frameStart = start - this.#options.encapsulation.headerOctets;
@@ -348,6 +351,7 @@ export class Line {
   #finishFrame(): void {
     const sent = this.#sending;
     const packet = sent.packet!;
+    if (this.#toldTo < sent.firstBit) this.#tellFlags(sent.firstBit);
     this.#toldTo = sent.endBit;
     this.#grid = sent.endBit + FLAG_BITS * (this.#options.flagsBetweenFrames - 1);
     this.#bitsSent += sent.stuffedBits + FLAG_BITS;
@@ -426,7 +430,10 @@ export class Line {
 
   /** Tells the receiver of whole flags up to at most bit `to`. */
   #tellFill(to: number): void {
-    if (!this.#carrier || this.#sending.packet !== undefined) return;
+    if (this.#carrier && this.#sending.packet === undefined) this.#tellFlags(to);
+  }
+
+  #tellFlags(to: number): void {
     const flags = Math.floor((to - this.#toldTo) / FLAG_BITS);
     if (flags <= 0) return;
     this.#receiver.fill(this.#toldTo, this.#toldTo + flags * FLAG_BITS);
@@ -544,8 +551,10 @@ export class Line {
       this.#sending.packet = undefined;
       this.#bitsSent += sentBits;
       const cut = this.#departure === undefined ? sending : this.#separate(this.#departure, sending);
+      this.#tellFlags(Math.min(sending.firstBit, bit));
       if (cut !== undefined) {
-        this.#receiver.cutFrame(cut.packet.arena, cut.frameStart, cut.frameEnd, cut.firstBit, sentBits);
+        if (sentBits > 0)
+          this.#receiver.cutFrame(cut.packet.arena, cut.frameStart, cut.frameEnd, cut.firstBit, sentBits);
         this.#undecided.add(cut);
       }
       this.#endCutDeparture();
