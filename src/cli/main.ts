@@ -38,6 +38,8 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   },
   mailq: { summary: 'show and change what waits in the mail queues', load: () => import('./verbs/mailq.ts') },
   sweep: { summary: 'measure TCP and services over a matrix of links', load: () => import('./verbs/sweep.ts') },
+  paper: { summary: 'measure and draw the figures of the OMNI paper', load: () => import('./verbs/paper.ts') },
+  reproduce: { summary: 'measure a figure again from its file', load: () => import('./verbs/reproduce.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
 

@@ -47,6 +47,7 @@ const EXIT_OF: Readonly<Record<string, ExitCode>> = {
   OMNI_NAME_TAKEN: EXIT.temporary,
   OMNI_NO_DAEMON: EXIT.temporary,
   OMNI_BAD_CHANGE: EXIT.usage,
+  OMNI_NOTHING: EXIT.usage,
   OMNI_BAD_FILE: EXIT.dataError,
   OMNI_READ: EXIT.dataError,
   OMNI_BAD_ORBIT: EXIT.dataError,

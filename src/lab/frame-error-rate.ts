@@ -13,7 +13,7 @@ export interface FrameErrorRateOptions {
   readonly frameOctets: number;
   readonly frames: number;
   readonly noise: NoiseConfig;
-  readonly seed: number;
+  readonly seed: number | string;
   readonly fcs?: FcsWidth;
   readonly lineCoding?: readonly LineCode[];
 }

@@ -146,7 +146,7 @@ class Run {
     });
     this.#touched = true;
     try {
-      await bringUp(scenario, { scenarioFile, signal, progress: () => {} });
+      await bringUp(scenario, { scenarioFile, attached: true, signal, progress: () => {} });
     } catch (error) {
       // Nothing was made, or it was removed again; one of this name that was there before is not ours.
       this.#touched = false;

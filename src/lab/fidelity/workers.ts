@@ -16,12 +16,13 @@ export interface Totals {
   meanBits: number;
 }
 
-/** @param onDone called after each shard with the part that is done. */
+/** @param onDone called after each shard with the part that is done. @param signal ends the workers and rejects. */
 export async function measure(
   shards: readonly Shard[],
   cells: number,
   onDone: (done: number) => void = () => undefined,
   workers: number = availableParallelism(),
+  signal?: AbortSignal,
 ): Promise<Totals[]> {
   const totals = Array.from({ length: cells }, (): Totals => ({ ...NOTHING }));
   let next = 0;
@@ -40,9 +41,19 @@ export async function measure(
         give();
       });
       worker.on('error', reject);
+      signal?.addEventListener('abort', () => void worker.terminate().then(() => reject(signal.reason)), {
+        once: true,
+      });
       give();
     });
   await Promise.all(Array.from({ length: workers }, one));
+  return totals;
+}
+
+/** As `measure`, in this thread. */
+export function measureHere(shards: readonly Shard[], cells: number): Totals[] {
+  const totals = Array.from({ length: cells }, (): Totals => ({ ...NOTHING }));
+  for (const shard of shards) add(totals[shard.cell]!, runShard(shard));
   return totals;
 }
 

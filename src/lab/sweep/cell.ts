@@ -36,6 +36,8 @@ export interface Cell {
   readonly link: ResolvedLink;
   readonly spacecraft: string;
   readonly client: string;
+  /** Runs, in place of the matrix's number. */
+  readonly repetitions?: number;
 }
 
 /** An account for uploads. */

@@ -22,7 +22,7 @@ export const sweepMatrixSchema = z.strictObject({
   set: values.optional(),
   /** The same keys with lists of values: every combination is a cell. */
   vary: z.record(z.string(), z.array(z.json()).min(1, 'a list of values, at least one')).optional(),
-  /** Combinations that are not rectangular: each entry is crossed with `vary`. */
+  /** Combinations that are not rectangular: each entry is crossed with `vary`. `repetitions` in it is its own number of runs. */
   cells: z.array(values).min(1).optional(),
   /** Runs of each cell. Default 1. */
   repetitions: z.int().min(1).max(100_000).optional(),
@@ -41,6 +41,8 @@ export type SweepMatrix = z.input<typeof sweepMatrixSchema>;
 export interface Point {
   readonly set: Readonly<Record<string, Json>>;
   readonly varied: Readonly<Record<string, Json>>;
+  /** In place of the matrix's. */
+  readonly repetitions?: number;
 }
 
 export interface Job {
@@ -80,10 +82,18 @@ export function pointsOf(matrix: SweepMatrix): Point[] {
       throw new SweepError(key, "is in 'cells' and in 'vary'", 'leave it in one of them');
     varied = varied.flatMap((one) => list.map((value) => ({ ...one, [key]: value })));
   }
-  return varied.map((one) => ({ set: withoutKeys(set, one), varied: one }));
+  return varied.map(({ repetitions, ...one }) => ({
+    ...{ set: withoutKeys(set, one), varied: one },
+    ...(repetitions === undefined ? {} : { repetitions: wholeNumber(repetitions) }),
+  }));
 }
 
 /** A cell's own value stands in place of the one for all. */
 function withoutKeys(set: Record<string, Json>, own: Record<string, Json>): Record<string, Json> {
   return Object.fromEntries(Object.entries(set).filter(([key]) => !(key in own)));
+}
+
+function wholeNumber(value: Json): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
+  throw new SweepError('cells.repetitions', `'${String(value)}' is not a number of runs`);
 }

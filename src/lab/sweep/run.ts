@@ -58,7 +58,7 @@ export function planSweep(job: Job): Cell[] {
         `this machine cannot carry ${rate} bit/s with an MTU of ${cell.settings.mtuOctets} without being late`,
         `set it to ${Math.floor(Number(carried.rateBitPerSecond.toPrecision(2)))} bit/s or less, or use larger packets`,
       );
-    cells.set(cell.id, cell);
+    cells.set(cell.id, point.repetitions === undefined ? cell : { ...cell, repetitions: point.repetitions });
   }
   return [...cells.values()];
 }

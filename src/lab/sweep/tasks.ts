@@ -40,8 +40,11 @@ export function tasksOf(
   shard: Shard = { index: 1, of: 1 },
 ): Task[] {
   const tasks: Task[] = [];
-  for (let repetition = 0; repetition < repetitions; repetition++)
-    for (const cell of cells) tasks.push({ cell, repetition, seed: seedOf(seed, cell.id, repetition), attempt: 1 });
+  const runsOf = (cell: Cell): number => cell.repetitions ?? repetitions;
+  const most = cells.reduce((n, cell) => Math.max(n, runsOf(cell)), 0);
+  for (let repetition = 0; repetition < most; repetition++)
+    for (const cell of cells.filter((one) => repetition < runsOf(one)))
+      tasks.push({ cell, repetition, seed: seedOf(seed, cell.id, repetition), attempt: 1 });
   return tasks.filter((_, i) => i % shard.of === shard.index - 1);
 }
 
