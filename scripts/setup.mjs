@@ -41,6 +41,7 @@ const PROGRAMS = {
     tshark: 'tshark',
     iperf3: 'iperf3',
     tracepath: 'iputils-tracepath',
+    xmllint: 'libxml2-utils',
   },
   // Postfix is not installed for anybody: it would start a mail server. Its test runs where it is.
   interop: {
