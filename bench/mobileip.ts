@@ -1,6 +1,13 @@
-/** Mobile IP: registrations of a home agent with 1,000 mobile nodes, and datagrams through its tunnel, without the kernel. */
+/**
+ * Mobile IP: registrations of a home agent with 1,000 mobile nodes, without and with its journal on disk, and datagrams through its
+ * tunnel, without the kernel (`npm run bench:mip` has the tunnel with it).
+ */
 import { createHmac } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Instant, PacketPool, seconds, type WallTime } from '../src/core/index.js';
+import { BindingStore } from '../src/io/mobileip-store.js';
 import { emitIpv4Packet, PROTOCOL } from '../src/ip/index.js';
 import {
   authenticate,
@@ -23,14 +30,14 @@ const OCTETS = 1480;
 const BATCH = 64;
 
 export function benchmarks(): Benchmark[] {
-  return [registrations(), tunnel('forward'), tunnel('reverse')];
+  return [registrations(), storedRegistrations(), tunnel('forward'), tunnel('reverse')];
 }
 
 const homeAddress = (i: number): number => 0x0a090000 + 2 + i;
 const wallTime = (now: Instant): WallTime => (1_042_731_540_000_000_000n + BigInt(Math.round(now))) as WallTime;
 const hmac = (_: string, key: Uint8Array, data: Uint8Array): Uint8Array => createHmac('md5', key).update(data).digest();
 
-function homeAgent() {
+function homeAgent(store?: BindingStore) {
   const association = {
     spi: 1000,
     algorithm: 'hmac-md5',
@@ -68,7 +75,12 @@ function homeAgent() {
     const from = { source: CARE_OF, sourcePort: 434, destination: HOME_AGENT, destinationPort: 434, timeToLive: 60 };
     agent.handleInput({ ...from, payload: writer.finish() }, now);
     while (agent.pollTransmit() !== undefined);
-    while (agent.pollEvent() !== undefined);
+    for (let event = agent.pollEvent(); event !== undefined; event = agent.pollEvent()) {
+      if (event.kind !== 'bound') continue;
+      const { binding, replay } = event;
+      const { homeAddress } = binding;
+      store?.save({ homeAddress, replay, bindings: agent.bindings.of(homeAddress) }, now);
+    }
   };
   return { agent, register };
 }
@@ -79,6 +91,23 @@ function registrations(): Benchmark {
   let next = 0;
   return {
     name: 'registrations, 1,000 mobile nodes',
+    unit: 'registration',
+    unitsPerRun: BATCH,
+    run() {
+      for (let i = 0; i < BATCH; i++) register(next++ % MOBILE_NODES);
+      return agent.bindings.size;
+    },
+  };
+}
+
+/** The same, with the line in the journal that is written before the reply leaves. */
+function storedRegistrations(): Benchmark {
+  const { agent, register } = homeAgent(
+    new BindingStore(join(mkdtempSync(join(tmpdir(), 'omni-bench-')), 'bindings.jsonl')),
+  );
+  let next = 0;
+  return {
+    name: 'registrations, 1,000 mobile nodes, journal',
     unit: 'registration',
     unitsPerRun: BATCH,
     run() {

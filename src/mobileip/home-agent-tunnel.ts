@@ -31,6 +31,8 @@ export interface HomeAgentTunnelOptions extends Omit<TunnelEntranceOptions, 'cou
   readonly bindings: BindingTable;
   /** Whether datagrams that the home agent's own host sends come this way too; else its address as source is a loop. */
   readonly carriesOwnDatagrams: boolean;
+  /** RFC 3024 section 4.3.2: somebody used the reverse tunnel who may not; `source` is the inner one. */
+  readonly onException?: (reason: string, careOfAddress: Ipv4Address, source: Ipv4Address) => void;
 }
 
 export class HomeAgentTunnel {
@@ -158,17 +160,16 @@ export class HomeAgentTunnel {
     const home = this.#bindings.lookup(source)[0]?.homeAddress ?? source;
     const binding = this.#bindings.find(home, outerSource);
     if (binding === undefined ? !this.#bindings.departedFrom(home, outerSource, now) : !binding.reverseTunnel) {
-      // RFC 3024 section 4.3.2: a security exception.
-      this.#entrance.drop(packet, 'reverse-no-binding');
+      this.#refuse(packet, 'reverse-no-binding', outerSource, source);
       return;
     }
     const expectedPort = binding?.udpTunnel?.port;
     if (expectedPort !== port && !(expectedPort === 0 && port !== undefined)) {
-      this.#entrance.drop(packet, 'reverse-encapsulation');
+      this.#refuse(packet, 'reverse-encapsulation', outerSource, source);
       return;
     }
     if (source !== home && binding !== undefined && !binding.networks.some((prefix) => contains(prefix, source))) {
-      this.#entrance.drop(packet, 'reverse-source');
+      this.#refuse(packet, 'reverse-source', outerSource, source);
       return;
     }
     if (expectedPort === 0 && port !== undefined && binding !== undefined) this.#completeHalfBound(binding, port);
@@ -178,6 +179,11 @@ export class HomeAgentTunnel {
       return;
     }
     this.#forward(packet, now);
+  }
+
+  #refuse(packet: PacketBuffer, reason: string, outerSource: Ipv4Address, source: Ipv4Address): void {
+    this.#options.onException?.(reason, outerSource, source);
+    this.#entrance.drop(packet, reason);
   }
 
   #acceptNested(packet: PacketBuffer, home: Ipv4Address, now: Instant): void {

@@ -12,7 +12,7 @@ import type { Native } from '../io/native.ts';
 import { formatIpv4, type Ipv4Address } from '../ip/index.ts';
 import { contains, type NetworkPrefix } from '../mobileip/index.ts';
 import type { ResolvedInterface, ResolvedNode } from '../scenario/resolved.ts';
-import { type KernelRoutes, ROUTE_PROTOCOL } from './mobileip-node.ts';
+import { intercepted, type KernelRoutes, ROUTE_PROTOCOL } from './mobileip-node.ts';
 
 /** The node's interface on the home network; none with a virtual home network. */
 export const homeLanOf = (node: ResolvedNode, homeNetwork: NetworkPrefix): ResolvedInterface | undefined =>
@@ -60,10 +60,7 @@ export class HomeLan {
   async #departed(home: Ipv4Address): Promise<void> {
     this.#away.add(home);
     const address = formatIpv4(home);
-    await this.#routes.change([
-      `route replace ${address}/32 dev ${DEVICE_NAME} proto ${ROUTE_PROTOCOL}`,
-      `neigh replace proxy ${address} dev ${this.#device}`,
-    ]);
+    await this.#routes.change([...intercepted(`${address}/32`), `neigh replace proxy ${address} dev ${this.#device}`]);
     this.#arp.announce(home);
   }
 
@@ -75,6 +72,7 @@ export class HomeLan {
     const lines = [
       `neigh del proxy ${address} dev ${this.#device}`,
       `route del ${address}/32 dev ${DEVICE_NAME} proto ${ROUTE_PROTOCOL}`,
+      `route del blackhole ${address}/32 proto ${ROUTE_PROTOCOL} metric 4096`,
     ];
     await this.#routes.change(lines, true);
     const hardware = returned ? this.#neighbour(address) : undefined;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OmniError, type WallTime } from '../core/index.ts';
+import { DEVICE_NAME } from '../io/mobileip-device.ts';
 import type { ForeignAgentSettings } from '../mobileip/settings.ts';
 import type { ResolvedLink, ResolvedNode, ResolvedScenario } from '../scenario/resolved.ts';
 import { controlRequest } from '../testbed/control.ts';
@@ -14,6 +15,15 @@ export const ROUTE_TABLE = 434;
 /** Of a mobile node: out of the space link, whatever the main table says. */
 export const SPACE_TABLE = 435;
 export const RULE_PRIORITY = 434;
+
+/**
+ * Routes of a home agent for what it intercepts. The second stays when the process is killed and its device with it: until the next one
+ * is there, packets vanish as on a long link, and no sender gives up because it is told that there is no route.
+ */
+export const intercepted = (prefix: string, words = ''): string[] => [
+  `route replace ${prefix} dev ${DEVICE_NAME}${words} proto ${ROUTE_PROTOCOL}`,
+  `route replace blackhole ${prefix} proto ${ROUTE_PROTOCOL} metric 4096`,
+];
 
 export interface Place {
   readonly scenario: ResolvedScenario;

@@ -134,7 +134,8 @@ function kernelSysctls(forwards: boolean, ipv6: boolean, intermittent: boolean):
     'net.ipv4.ip_unprivileged_port_start': '0',
     'net.ipv4.ping_group_range': '0 2147483647',
     // A kernel gives a connection up after 15 retransmissions, about 15 minutes; between passes lie hours. 255 make about 8.
-    ...(intermittent ? { 'net.ipv4.tcp_retries2': '255' } : {}),
+    // Or after 8, when its program has written all, closed it and gone.
+    ...(intermittent ? { 'net.ipv4.tcp_retries2': '255', 'net.ipv4.tcp_orphan_retries': '255' } : {}),
     // A kernel that solicits routers or reports groups would put frames of its own on the space link.
     ...(ipv6
       ? {

@@ -25,9 +25,9 @@ key = bytes.fromhex(key)
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((source, int(port)))
 s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, int(ttl))
-s.settimeout(3)
 last = b''
 for case in json.loads(cases):
+    s.settimeout(case.get('wait', 2))
     now = time.time() + case.get('ahead', 0)
     ident = (int(now) + 2208988800) << 32 | int((now % 1) * 2**32)
     rrq = MobileIP(type=1) / MobileIPRRQ(flags=case.get('flags', 0x02), lifetime=case.get('lifetime', 60),
@@ -119,6 +119,22 @@ describe.skipIf(reason !== undefined)('Mobile IP', () => {
     for (const answer of answers)
       if (answer !== null) expect(answer).toMatchObject({ type: 3, low: true, authentic: true });
     expect(answers[0].lifetime).toBe(60);
+  });
+
+  test('a bit flipped anywhere, a message cut anywhere: 131, 136 or silence, never a binding', async () => {
+    const good = { home: '10.9.0.77', careof: '192.168.9.2', flags: 0x22, wait: 0.3 };
+    // 24 octets of request, 22 of authenticator: one bit in each third octet, and a cut behind each fourth.
+    const flips = Array.from({ length: 15 }, (_, i) => ({ ...good, flip: 8 * (3 * i + 1) + (i % 8) }));
+    const cuts = Array.from({ length: 11 }, (_, i) => ({ ...good, cut: 4 * i + 4 }));
+    const answers = await register('control', '10.0.0.1', '192.168.9.2', 4435, 64, KEY, 3000, [...flips, ...cuts]);
+    const codes = answers.map((answer) => answer?.code ?? null);
+    for (const code of codes.slice(0, flips.length)) expect([null, 131]).toContain(code);
+    expect(new Set(codes.slice(flips.length))).toEqual(new Set([null]));
+    const status = JSON.parse((await sandbox.run('mip', '--json', '--testbed', name)).stdout) as {
+      homeAgent?: { bindings: { homeAddress: string }[] };
+    }[];
+    const bound = status.flatMap(({ homeAgent }) => homeAgent?.bindings ?? []).map(({ homeAddress }) => homeAddress);
+    expect(bound).not.toContain('10.9.0.77');
   });
 
   test('scapy registers through a foreign agent, which looks at the TTL', async () => {

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 
 import { seconds } from '../../core/index.ts';
 import { associationOf, associationsOf, hmac, ipv4Of, prefixOfText, random32 } from '../../io/mobileip-crypto.ts';
-import { DEVICE_NAME } from '../../io/mobileip-device.ts';
 import { BindingStore } from '../../io/mobileip-store.ts';
 import { formatIpv4, formatPrefix } from '../../ip/index.ts';
 import {
@@ -26,7 +25,7 @@ import {
 import { homeAgentSettings } from '../../mobileip/settings.ts';
 import { AgentLife, remainingSeconds } from '../mobileip-agent.ts';
 import { HomeLan, homeLanOf } from '../mobileip-home-lan.ts';
-import { networkAddress, placeOf, ROUTE_PROTOCOL } from '../mobileip-node.ts';
+import { intercepted, networkAddress, placeOf } from '../mobileip-node.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
 
 export const startHomeAgent: StartService = async (context: ServiceContext): Promise<Service> => {
@@ -70,9 +69,7 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
   const state = new TunnelState(pathMtu);
   let store: BindingStore | undefined;
   let lan: HomeLan | undefined;
-  const routeOf = (prefix: Binding['networks'][number]) =>
-    `${formatPrefix(prefix)} dev ${DEVICE_NAME} proto ${ROUTE_PROTOCOL}`;
-
+  let exceptionLoggedAt = Number.NEGATIVE_INFINITY;
   const save = ({ binding: { homeAddress }, replay }: Extract<HomeAgentEvent, { kind: 'bound' | 'unbound' }>): void => {
     try {
       store?.save({ homeAddress, replay, bindings: agent.bindings.of(homeAddress) }, life.device.now());
@@ -85,14 +82,9 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
   const onEvent = (event: HomeAgentEvent): void => {
     if (event.kind !== 'bound' && event.kind !== 'unbound') return;
     save(event);
-    const { homeAddress, networks } = event.binding;
-    const bindings = agent.bindings.of(homeAddress);
+    const { homeAddress } = event.binding;
     const returned = event.kind === 'unbound' && event.why === 'deregistered';
-    void lan?.set(homeAddress, bindings.length > 0, returned);
-    const wanted = (prefix: Binding['networks'][number]) =>
-      bindings.some((each) => each.networks.some((n) => n.address === prefix.address && n.length === prefix.length));
-    const lines = networks.map((prefix) => `route ${wanted(prefix) ? 'replace' : 'del'} ${routeOf(prefix)}`);
-    if (lines.length > 0) void life.routes.change(lines, true);
+    void lan?.set(homeAddress, agent.bindings.of(homeAddress).length > 0, returned);
   };
   const life = await AgentLife.open<UdpDatagram, UdpDatagram, HomeAgentEvent>(context, {
     machine: agent,
@@ -123,6 +115,13 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
     // The kernel drops what comes from outside with an address of ours as source; so the rest is our own.
     carriesOwnDatagrams: true,
     send: (packet) => life.device.send(packet),
+    onException: (reason, careOfAddress, source) => {
+      // A line a second; the counters have them all.
+      const at = life.device.now();
+      if (at < exceptionLoggedAt + seconds(1)) return;
+      exceptionLoggedAt = at;
+      context.log(`event=exception reason=${reason} care-of=${formatIpv4(careOfAddress)} source=${formatIpv4(source)}`);
+    },
   });
   const onLan = homeLanOf(node, homeNetwork);
   await life.start({
@@ -135,18 +134,9 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
       await lan.clear(agent.options.mobileNodes.map(({ homeAddress }) => homeAddress));
     },
     routes: () => [
-      ...(lan === undefined
-        ? [
-            `route replace ${settings.homeNetwork} dev ${DEVICE_NAME} src ${formatIpv4(address)} proto ${ROUTE_PROTOCOL}`,
-          ]
-        : []),
-      // Without a binding a mobile network is nowhere: a default route would send its packets in circles.
-      ...agent.options.mobileNodes.flatMap(({ networks }) =>
-        networks.map((p) => `route replace unreachable ${formatPrefix(p)} proto ${ROUTE_PROTOCOL} metric 4096`),
-      ),
-      ...[...agent.bindings.all()].flatMap(({ networks }) =>
-        networks.map((prefix) => `route replace ${routeOf(prefix)}`),
-      ),
+      ...(lan === undefined ? intercepted(settings.homeNetwork, ` src ${formatIpv4(address)}`) : []),
+      // With or without a binding: who asks for a network that is nowhere is told so by the tunnel.
+      ...agent.options.mobileNodes.flatMap(({ networks }) => networks.flatMap((p) => intercepted(formatPrefix(p)))),
     ],
     addresses: [address],
     receive: (datagram) => {
