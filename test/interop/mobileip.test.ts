@@ -137,7 +137,7 @@ describe.skipIf(reason !== undefined)('Mobile IP', () => {
     expect(bound).not.toContain('10.9.0.77');
   });
 
-  test('scapy registers through a foreign agent, which looks at the TTL', async () => {
+  test('scapy registers through a foreign agent, which looks at the TTL and relays what the home agent thinks', async () => {
     const key = '6b25a8d1f00e4c3b97a2d5c4e1f80912';
     const tried = async (ttl: number, fields: object) => {
       // A station is in view for 5 of every 12 seconds: the one that answers is the one in view.
@@ -159,6 +159,10 @@ describe.skipIf(reason !== undefined)('Mobile IP', () => {
     expect(await tried(64, {})).toBe(76);
     expect(await tried(255, { careof: '10.77.0.1' })).toBe(77);
     expect(await tried(255, { lifetime: 40_000 })).toBe(69);
+    // Relayed, judged by the home agent, and its answer relayed back.
+    expect(await tried(255, { forged: true })).toBe(131);
+    expect(await tried(255, { ahead: -20 })).toBe(133);
+    expect(await tried(255, { ahead: 20 })).toBe(133);
   });
 
   test('tshark decodes every message and tunnelled packet of a run, nothing malformed', async () => {
