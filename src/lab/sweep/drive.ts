@@ -65,6 +65,7 @@ const DRIVERS: Record<Workload['kind'], (context: DriveContext) => Promise<Part>
         seed,
       },
       signal,
+      () => bed.tcpInfo.sample(),
     );
     const whole = answer.timed || (octets !== null && answer.done === octets);
     return {

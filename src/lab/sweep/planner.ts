@@ -22,9 +22,9 @@ const IDLE_LOAD = 0.012;
 const MOST_LOAD = 0.85;
 /** Of all cores; the rest is for clients, for building testbeds and for reading results. */
 const BUDGET_OF_CORES = 0.62;
-const LEAST_BUDGET_OF_CORES = 0.05;
-const AFTER_LATE = 0.8;
-const AFTER_GOOD = 1.01;
+const LEAST_BUDGET_OF_CORES = 0.15;
+const AFTER_LATE = 0.85;
+const AFTER_GOOD = 1.04;
 const MEMORY_OF_A_RUN = 220e6;
 const START_SECONDS = 0.6;
 

@@ -2,17 +2,21 @@
  * The kernel's own account of a connection, TCP_INFO, as it is when the connection's socket goes away: `ss -E` in the namespace of
  * the sender listens for that. Its numbers stand beside those from packets; where the two differ, the packets are the evidence.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import type { SweepMeasures } from './result.ts';
 
 export type TcpInfo = NonNullable<SweepMeasures['tcpInfo']> & { readonly local: string; readonly peer: string };
 
 export class TcpInfoListener {
+  readonly #namespace: string;
+  readonly #environment: NodeJS.ProcessEnv;
   readonly #child: ChildProcess;
   #text = '';
 
   /** `stdbuf`, because ss would keep what it has to say in its buffer. */
   constructor(namespace: string, environment: NodeJS.ProcessEnv) {
+    this.#namespace = namespace;
+    this.#environment = environment;
     this.#child = spawn('ip', ['netns', 'exec', namespace, 'stdbuf', '-oL', 'ss', '-tiOHEn'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: environment,
@@ -26,6 +30,17 @@ export class TcpInfoListener {
   /** Forgets what earlier connections left. */
   clear(): void {
     this.#text = '';
+  }
+
+  /** The connections that there are now; one that is reset has forgotten everything when its socket goes away. */
+  sample(): Promise<void> {
+    const args = ['netns', 'exec', this.#namespace, 'ss', '-tiOHn'];
+    return new Promise((resolve) => {
+      execFile('ip', args, { env: this.#environment }, (_error, stdout) => {
+        this.#text += stdout;
+        resolve();
+      });
+    });
   }
 
   /** Of the connection that sent most. */

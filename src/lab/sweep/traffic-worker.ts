@@ -44,6 +44,7 @@ export interface TrafficAnswer {
 
 const PORT = 5001;
 const CHUNK_OCTETS = 1 << 16;
+const EXPIRY_MILLISECONDS = 2000;
 
 const native = await loadNative();
 const port = parentPort!;
@@ -61,7 +62,7 @@ port.on('message', async (message: { id: number; request?: TrafficRequest; abort
   running.set(id, abort);
   let answer: TrafficAnswer;
   try {
-    answer = request.kind === 'bulk' ? await bulk(request, abort.signal) : await exchanges(request, abort.signal);
+    answer = request.kind === 'bulk' ? await bulk(id, request, abort.signal) : await exchanges(request, abort.signal);
   } catch (error) {
     answer = { done: 0, seconds: [], timed: false, error: (error as Error).message };
   }
@@ -69,7 +70,7 @@ port.on('message', async (message: { id: number; request?: TrafficRequest; abort
   port.postMessage({ id, answer });
 });
 
-async function bulk(request: BulkRequest, signal: AbortSignal): Promise<TrafficAnswer> {
+async function bulk(id: number, request: BulkRequest, signal: AbortSignal): Promise<TrafficAnswer> {
   let received = 0;
   let arrived: () => void = () => {};
   const all = new Promise<void>((resolve) => {
@@ -95,7 +96,9 @@ async function bulk(request: BulkRequest, signal: AbortSignal): Promise<TrafficA
         ? undefined
         : setTimeout(() => {
             timed = true;
-            timer.abort();
+            // The other side looks at the connection while it is there, and then says to end it.
+            port.postMessage({ id, expired: true });
+            setTimeout(() => timer.abort(), EXPIRY_MILLISECONDS);
           }, request.seconds * 1000);
     await send(
       socket,

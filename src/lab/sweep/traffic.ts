@@ -5,13 +5,20 @@ import type { TrafficAnswer, TrafficRequest } from './traffic-worker.ts';
 export class Traffic {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, (answer: TrafficAnswer) => void>();
+  readonly #expired = new Map<number, () => Promise<void>>();
   #nextId = 1;
 
   constructor() {
     this.#worker = new Worker(new URL('./traffic-worker.js', import.meta.url));
-    this.#worker.on('message', ({ id, answer }: { id: number; answer: TrafficAnswer }) => {
+    this.#worker.on('message', ({ id, answer }: { id: number; answer?: TrafficAnswer; expired?: true }) => {
+      if (answer === undefined) {
+        const end = () => this.#worker.postMessage({ id, abort: true });
+        void Promise.resolve(this.#expired.get(id)?.()).then(end, end);
+        return;
+      }
       this.#waiting.get(id)?.(answer);
       this.#waiting.delete(id);
+      this.#expired.delete(id);
     });
     this.#worker.on('error', (error) => {
       for (const resolve of this.#waiting.values())
@@ -20,9 +27,13 @@ export class Traffic {
     });
   }
 
-  /** Resolves when the traffic has ended; with the signal, to what was done until then. */
-  run(request: TrafficRequest, signal: AbortSignal): Promise<TrafficAnswer> {
+  /**
+   * Resolves when the traffic has ended; with the signal, to what was done until then. `onExpired` is awaited when a request's own
+   * time is over, before its connection goes.
+   */
+  run(request: TrafficRequest, signal: AbortSignal, onExpired?: () => Promise<void>): Promise<TrafficAnswer> {
     const id = this.#nextId++;
+    if (onExpired !== undefined) this.#expired.set(id, onExpired);
     const abort = () => this.#worker.postMessage({ id, abort: true });
     if (signal.aborted) return Promise.resolve({ done: 0, seconds: [], timed: false, error: 'given up' });
     signal.addEventListener('abort', abort, { once: true });
