@@ -31,8 +31,8 @@ const ROUNDS_PER_WAKE = 8;
 const LONGEST_SPIN = 60_000;
 /** How far one wake-up moves the estimate of the wake-up latency, nanoseconds. */
 const LATENCY_STEP = 500;
-/** Routers look at packets that grow old at least this often while any has a deadline, nanoseconds. */
-const ROUTER_CHECK = 50_000_000;
+/** A router that is to look at its old packets within this time is not asked whether it should do so earlier, nanoseconds. */
+const ROUTER_TOLERANCE = 50_000_000;
 
 export interface NodeOptions {
   readonly name: string;
@@ -296,9 +296,9 @@ export class LinkDriver {
         else if (node.spanOf[ready]! >= 0) this.#kick(node.spanOf[ready]!, now);
       }
       const item = this.#spans.length + node.index;
-      if (this.#heap.deadlineOf(item) === NEVER) {
+      if (this.#heap.deadlineOf(item) > now + ROUTER_TOLERANCE) {
         const deadline = router.pollTimeout();
-        if (deadline !== undefined) this.#heap.set(item, Math.min(deadline.at, now + ROUTER_CHECK) as Instant);
+        if (deadline !== undefined) this.#heap.set(item, deadline.at);
       }
     }
   }
