@@ -2,6 +2,7 @@
  * What the three Mobile IP services share in their lives: the machine on real time, its device, the kernel's routes, UDP port 434,
  * a history; the order in which these begin and end. A service adds what is its own.
  */
+import { setPriority } from 'node:os';
 import { type Instant, type Machine, NEVER } from '../core/index.ts';
 import { MachineRunner } from '../io/machine-runner.ts';
 import { DEVICE_NAME, type DeviceOptions, MobileIpDevice } from '../io/mobileip-device.ts';
@@ -14,6 +15,7 @@ import type { ServiceContext } from './service.ts';
 
 /** How long an ending agent waits for its last messages to leave. */
 const LAST_WORDS_MILLISECONDS = 50;
+const NICENESS = -10;
 
 export interface AgentParts<Input, Transmit, Event> {
   readonly machine: Machine<Input, Transmit, Event> & { readonly counters: { snapshot(): Record<string, number> } };
@@ -44,7 +46,14 @@ export class AgentLife<Input, Transmit, Event> {
     context: ServiceContext,
     parts: AgentParts<Input, Transmit, Event>,
   ): Promise<AgentLife<Input, Transmit, Event>> {
-    return new AgentLife(context, parts, await loadNative());
+    const native = await loadNative();
+    try {
+      // Every packet of a tunnel passes here: next after the daemon, before programs that merely compute. `ip` inherits it.
+      setPriority(NICENESS);
+    } catch {
+      // Not allowed to: then it waits its turn.
+    }
+    return new AgentLife(context, parts, native);
   }
 
   private constructor(context: ServiceContext, parts: AgentParts<Input, Transmit, Event>, native: Native) {
