@@ -20,6 +20,7 @@ interface Registration {
   readonly coLocated: boolean;
   readonly udpTunnel: boolean;
   readonly networks: number;
+  readonly remainingSeconds: number;
 }
 interface Services {
   readonly mobileNode: { readonly state: string; readonly registration?: Registration };
@@ -30,8 +31,10 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
   const sandbox = new TestbedSandbox('omatt');
   const name = sandbox.prefix;
   let nat: UdpNat;
+  let echoServer: ReturnType<typeof spawn> | undefined;
   afterAll(async () => {
     nat?.close();
+    echoServer?.kill();
     await sandbox.close();
   });
   beforeAll(async () => {
@@ -39,6 +42,8 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
     writeFileSync(file, stringify(attachmentScenario(name), { aliasDuplicateObjects: false }));
     const up = await sandbox.run('up', file);
     expect(up.code, up.stderr).toBe(0);
+    const server = `require('node:net').createServer({ allowHalfOpen: true }, (s) => s.pipe(s)).listen(7007, '${HOME}')`;
+    echoServer = spawn('ip', ['netns', 'exec', `${name}-spacecraft`, process.execPath, '-e', server]);
     nat = await UdpNat.start(`${name}-madrid`, NAT.inside, NAT.outside, 1500);
   });
 
@@ -57,6 +62,21 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
       received: Number(/(\d+) received/.exec(stdout)?.[1] ?? 0),
       hops: ttl === undefined ? undefined : 64 - Number(ttl),
     };
+  }
+
+  /** Twenty kilooctets to the spacecraft and back over TCP, in the largest segments that the path takes. */
+  async function echo(): Promise<string> {
+    const client = `
+      const socket = require('node:net').connect(7007, '${HOME}');
+      const sent = require('node:crypto').randomBytes(20_000);
+      const got = [];
+      socket.on('data', (chunk) => got.push(chunk));
+      socket.on('end', () => console.log(Buffer.concat(got).equals(sent) ? 'same' : 'other'));
+      socket.on('error', (error) => console.log(error.message));
+      socket.end(sent);
+      setTimeout(() => process.exit(), 5000).unref();`;
+    const args = ['netns', 'exec', `${name}-control`, process.execPath, '-e', client];
+    return (await outcome(spawn('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] }))).stdout.trim();
   }
 
   async function services(): Promise<Services> {
@@ -112,24 +132,29 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
       'space-santiago': { careOfAddress: '10.2.0.2', coLocated: false, udpTunnel: false },
     };
     const seen = new Set<string>();
-    while (seen.size < 3) {
-      const next = await until('a station not seen yet', async () => {
-        const link = (await services()).mobileNode.registration?.link;
-        return link !== undefined && link in expected && !seen.has(link) ? link : undefined;
+    // On a busy machine a window may end before the looking does: there are more.
+    for (let attempt = 0; seen.size < 3 && attempt < 15; attempt++) {
+      const next = await until('a station not seen yet, just now', async () => {
+        const registration = (await services()).mobileNode.registration;
+        const fresh = registration !== undefined && registration.remainingSeconds >= 59;
+        return fresh && registration.link in expected && !seen.has(registration.link) ? registration.link : undefined;
       });
       const registration = await registeredBy(next);
       expect(registration).toMatchObject({ ...expected[next as keyof typeof expected], networks: 1 });
-      const results = await Promise.all([ping('control', HOME), ping('control', INSTRUMENT), ping('bench', HOME)]);
-      // The spacecraft is one hop behind the home agent, whatever lies between; the instrument two.
-      expect(
-        results.map(({ received }) => received),
-        next,
-      ).toEqual([2, 2, 2]);
-      expect((await services()).homeAgent.bindings.map((each) => each.careOfAddress)).toEqual([
-        registration.careOfAddress,
-      ]);
+      const echoed = echo();
+      const pings = await Promise.all([ping('control', HOME), ping('control', INSTRUMENT), ping('bench', HOME)]);
+      const now = await services();
+      const inTime = now.mobileNode.registration?.link === next && now.mobileNode.state === 'registered';
+      const result = [...pings.map(({ received }) => received), await echoed];
+      if (JSON.stringify(result) !== '[2,2,2,"same"]') {
+        console.log(`${next}: ${result}, ${inTime ? 'in' : 'out of'} time`);
+        continue;
+      }
+      if (inTime)
+        expect(now.homeAgent.bindings.map((each) => each.careOfAddress)).toEqual([registration.careOfAddress]);
       seen.add(next);
     }
+    expect([...seen].sort()).toEqual(Object.keys(expected).sort());
   });
 
   test('RFC 3519: behind a NAT the tunnel is in UDP, and keepalives hold the mapping open through a silence', async () => {
@@ -158,6 +183,7 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
     expect((await services()).homeAgent.bindings).toEqual([]);
     expect(ip('goddard', 'neigh', 'show', 'proxy')).toBe('');
     expect(ip('goddard', 'route', 'show', HOME)).toBe('');
+    echoServer?.kill();
     expect((await sandbox.run('down', name)).code).toBe(0);
     expect(sandbox.remains()).toEqual([]);
   });

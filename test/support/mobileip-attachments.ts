@@ -97,7 +97,8 @@ export function attachmentScenario(name: string): object {
     },
     networks: {
       internet: { nodes: ['goddard', 'core'], prefix: '10.0.0.0/24' },
-      'net-wallops': { nodes: ['core', 'wallops'], prefix: '10.1.0.0/24' },
+      // Smaller than anything that a tunnel's ends know of: path MTU discovery has to work through it.
+      'net-wallops': { nodes: ['core', 'wallops'], prefix: '10.1.0.0/24', mtu: 1300 },
       'net-santiago': { nodes: ['core', 'santiago'], prefix: '10.2.0.0/24' },
       'net-hartebeest': { nodes: ['core', 'hartebeest'], prefix: '10.3.0.0/24' },
       'net-canberra': { nodes: ['core', 'canberra'], prefix: '10.4.0.0/24' },
