@@ -32,7 +32,8 @@ export type ForeignAgentEvent =
     }
   | {
       readonly kind: 'departed';
-      readonly why: 'expired' | 'deregistered' | 'revoked' | 'moved-link';
+      /** `moved`: a revocation of which the mobile node needs not be told, because it is at another station. */
+      readonly why: 'expired' | 'deregistered' | 'revoked' | 'moved' | 'moved-link';
       readonly visitor: Visitor;
     }
   | { readonly kind: 'relayed'; readonly homeAddress: Ipv4Address; readonly homeAgent: Ipv4Address }

@@ -19,7 +19,7 @@ import type { Visitor, VisitorList } from './visitor-list.ts';
 /** What revocations want of the agent. */
 export interface ForeignAgentRevocationPort {
   send(destination: Ipv4Address, port: number, payload: Uint8Array): void;
-  depart(visitor: Visitor): void;
+  depart(visitor: Visitor, moved: boolean): void;
   /** By an advertisement on the link that starts again from 0. */
   inform(link: string, now: Instant): void;
   discard(reason: string, source: Ipv4Address): void;
@@ -111,7 +111,7 @@ export class ForeignAgentRevocations {
         this.#port.discard('revocation-replay', datagram.source);
         return;
       }
-      this.#port.depart(visitor);
+      this.#port.depart(visitor, !inform);
       this.#revoked.set(key, plus(now, seconds(60)));
       // RFC 3543 section 4.1: the mobile node is told by an advertisement that starts again from 0.
       if (inform) this.#port.inform(visitor.link, now);

@@ -8,6 +8,10 @@
  * back it gets it; if the home agent says (by a revocation) that it has moved, it goes back through the tunnel, and the home
  * agent sends it after the mobile node.
  *
+ * A visitor that has moved is served for a few seconds more: the home agent knows of the move before the mobile node does, and what it
+ * sends by this station until the reply reaches it still goes into the reverse tunnel. A visitor to be is served as soon as the
+ * home agent tunnels to it: datagrams may overtake the reply.
+ *
  * Asymmetric stations: one station transmits, another receives. The receiving one passes what it hears, untouched, through a
  * tunnel to the transmitting one (`returnTo`), whose visitor it is.
  */
@@ -32,7 +36,7 @@ export interface ForeignAgentTunnelOptions extends Omit<TunnelEntranceOptions, '
   /** Where encapsulating delivery is addressed to; default the care-of address. */
   readonly agentAddress?: Ipv4Address;
   /** Towards a visitor, by its link. Takes ownership. */
-  readonly deliver: (packet: PacketBuffer, visitor: Visitor, now: Instant) => void;
+  readonly deliver: (packet: PacketBuffer, visitor: Pick<Visitor, 'homeAddress' | 'link'>, now: Instant) => void;
   /** Station that a mobile node on our return link is registered with: its care-of address. */
   readonly returnTo?: Ipv4Address;
   /** A datagram that another station heard. Takes ownership. */
@@ -42,6 +46,9 @@ export interface ForeignAgentTunnelOptions extends Omit<TunnelEntranceOptions, '
   readonly holdOctets: number;
   readonly holdTime: Duration;
 }
+
+/** As long as a reply may take to the mobile node, with two repetitions. Implementation constant. */
+export const DEPARTURE_GRACE: Duration = seconds(4);
 
 export const HOLD_DEFAULTS = { holdOctets: 262_144, holdTime: seconds(60) };
 
@@ -60,6 +67,7 @@ export class ForeignAgentTunnel {
   readonly #entrance: TunnelEntrance;
   readonly #downLinks = new Set<string>();
   readonly #held = new Map<Ipv4Address, Held>();
+  readonly #moved = new Map<Ipv4Address, { readonly visitor: Visitor; readonly until: Instant }>();
 
   constructor(options: ForeignAgentTunnelOptions) {
     this.#options = options;
@@ -101,7 +109,7 @@ export class ForeignAgentTunnel {
       return;
     }
     packet.length = ipv4TotalLength(arena, start);
-    const visitor = this.#options.visitors.find(ipv4Source(arena, start));
+    const visitor = this.#served(ipv4Source(arena, start), now);
     if (visitor === undefined) {
       if (this.#options.returnTo === undefined) this.#entrance.drop(packet, 'no-visitor');
       else this.#entrance.enter(packet, this.#options.returnTo, now);
@@ -147,6 +155,7 @@ export class ForeignAgentTunnel {
 
   /** The visitor's entry ended. What is held goes back to the home agent when the visitor has moved, else nowhere. */
   departed(visitor: Visitor, moved: boolean, now: Instant): void {
+    if (moved) this.#moved.set(visitor.homeAddress, { visitor, until: plus(now, DEPARTURE_GRACE) });
     const held = this.#held.get(visitor.homeAddress);
     this.#held.delete(visitor.homeAddress);
     for (const packet of held?.packets ?? []) {
@@ -157,6 +166,7 @@ export class ForeignAgentTunnel {
 
   /** Drops what was held for too long. */
   handleTimeout(now: Instant): void {
+    for (const [home, { until }] of this.#moved) if (until <= now) this.#moved.delete(home);
     for (const [home, held] of this.#held) {
       if (held.until > now) continue;
       this.#held.delete(home);
@@ -165,17 +175,37 @@ export class ForeignAgentTunnel {
   }
 
   #deliver(packet: PacketBuffer, outerSource: Ipv4Address, udp: boolean, now: Instant): void {
-    const visitor = this.#options.visitors.find(ipv4Destination(packet.arena, packet.start));
-    // Section 4.2.2: no ICMP error, and nothing is forwarded by its inner address.
-    if (visitor === undefined) this.#entrance.drop(packet, 'no-visitor');
+    const home = ipv4Destination(packet.arena, packet.start);
+    const visitor = this.#served(home, now);
+    if (visitor === undefined) this.#deliverEarly(packet, home, outerSource, now);
     else if (visitor.homeAgent !== outerSource || visitor.udpTunnel !== udp)
       this.#entrance.drop(packet, 'not-home-agent');
-    else if (this.#downLinks.has(visitor.link)) this.#hold(packet, visitor, now);
-    else {
-      this.counters.add('delivered.packets');
-      this.counters.add('delivered.octets', packet.length);
-      this.#options.deliver(packet, visitor, now);
-    }
+    else if (!this.#downLinks.has(visitor.link)) this.#pass(packet, visitor, now);
+    else if (this.#options.visitors.find(home) !== undefined) this.#hold(packet, visitor, now);
+    else this.#return(packet, visitor, now);
+  }
+
+  /** The home agent has bound it, or it would not tunnel; its reply is behind this datagram. */
+  #deliverEarly(packet: PacketBuffer, home: Ipv4Address, outerSource: Ipv4Address, now: Instant): void {
+    const { pendingRequests } = this.#options.visitors;
+    const expected = pendingRequests.find((each) => each.homeAddress === home && each.homeAgent === outerSource);
+    // Section 4.2.2: no ICMP error, and nothing is forwarded by its inner address.
+    if (expected === undefined || expected.lifetime === 0) this.#entrance.drop(packet, 'no-visitor');
+    else this.#pass(packet, expected, now);
+  }
+
+  #pass(packet: PacketBuffer, to: Pick<Visitor, 'homeAddress' | 'link'>, now: Instant): void {
+    this.counters.add('delivered.packets');
+    this.counters.add('delivered.octets', packet.length);
+    this.#options.deliver(packet, to, now);
+  }
+
+  /** A visitor, or one that has moved a moment ago. */
+  #served(home: Ipv4Address, now: Instant): Visitor | undefined {
+    const visitor = this.#options.visitors.find(home);
+    if (visitor !== undefined) return visitor;
+    const moved = this.#moved.get(home);
+    return moved !== undefined && moved.until > now ? moved.visitor : undefined;
   }
 
   #hold(packet: PacketBuffer, visitor: Visitor, now: Instant): void {

@@ -71,7 +71,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
     this.#challenges = new Challenges(options.random);
     this.#revocations = new ForeignAgentRevocations(options, this.visitors, this.counters, {
       send: (destination, port, payload) => this.#sendHome(destination, port, payload),
-      depart: (visitor) => this.#depart(visitor, 'revoked'),
+      depart: (visitor, moved) => this.#depart(visitor, moved ? 'moved' : 'revoked'),
       inform: (link, now) => this.#advertisers.get(link)?.restartSequence(now),
       discard: (reason, source) => this.#discard(reason, source),
     });

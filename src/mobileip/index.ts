@@ -29,7 +29,7 @@ export {
   type ForeignAgentTransmit,
 } from './foreign-agent-events.ts';
 export { FOREIGN_AGENT_DEFAULTS, type ForeignAgentOptions } from './foreign-agent-policy.ts';
-export { ForeignAgentTunnel, HOLD_DEFAULTS } from './foreign-agent-tunnel.ts';
+export { DEPARTURE_GRACE, ForeignAgentTunnel, HOLD_DEFAULTS } from './foreign-agent-tunnel.ts';
 export { fragmentIpv4 } from './fragment.ts';
 export { emitGratuitousArp } from './gratuitous-arp.ts';
 export { HomeAgent, type StoredMobileNode } from './home-agent.ts';

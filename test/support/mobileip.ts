@@ -440,7 +440,7 @@ export class Internetwork {
     }
     for (let event = agent.pollEvent(); event !== undefined; event = agent.pollEvent()) {
       this.foreignAgentEvents.push(event);
-      if (event.kind === 'departed') tunnel.departed(event.visitor, event.why === 'revoked', this.now);
+      if (event.kind === 'departed') tunnel.departed(event.visitor, event.why === 'moved', this.now);
     }
   }
 

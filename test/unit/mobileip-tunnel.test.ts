@@ -473,6 +473,41 @@ describe('the foreign agent', () => {
     expect(delivered).toHaveLength(5);
     expect(tunnel.heldPackets).toBe(0);
   });
+  test('a visitor that has moved is served until it can know: its reverse tunnel, and what was on its way to it', () => {
+    const { tunnel, sent, delivered, list } = station(visitor());
+    tunnel.departed(list.remove(HOME)!, true, now);
+    const outward = () => packet(inner({ source: HOME, destination: CORRESPONDENT }));
+    tunnel.fromLink(outward(), plus(now, seconds(3)));
+    expect(sent[0]).toMatchObject({ source: CARE_OF, destination: HOME_AGENT, protocol: 4 });
+    tunnel.receive(inward(), plus(now, seconds(3)));
+    expect(delivered).toHaveLength(1);
+    // Out of view it follows the mobile node.
+    tunnel.linkDown('space');
+    tunnel.receive(inward(), plus(now, seconds(3)));
+    expect(sent[1]).toMatchObject({ source: CARE_OF, destination: HOME_AGENT, protocol: 4 });
+    tunnel.linkUp('space', now);
+    tunnel.fromLink(outward(), plus(now, seconds(5)));
+    tunnel.receive(inward(), plus(now, seconds(5)));
+    expect(tunnel.counters.get('drop.no-visitor')).toBe(2);
+    // One that left for another reason is gone at once.
+    const other = station(visitor());
+    other.tunnel.departed(other.list.remove(HOME)!, false, now);
+    other.tunnel.fromLink(outward(), now);
+    expect(other.sent).toHaveLength(0);
+  });
+  test('datagrams that overtake the reply are delivered to the visitor to be, from its home agent only', () => {
+    const { tunnel, delivered, list } = station(visitor());
+    const { homeAgent, careOfAddress, link, lifetime, reverseTunnel, delivery } = list.remove(HOME)!;
+    const times = { relayedAt: now, expiresAt: plus(now, seconds(7)), identification: 1n };
+    const request = { homeAddress: HOME, homeAgent, careOfAddress, link, lifetime, reverseTunnel, delivery, ...times };
+    list.addPending({ ...request, replySource: CARE_OF, replyPort: 434 });
+    tunnel.receive(inward(), now);
+    tunnel.receive(tunnelled(inner(), ROUTER, CARE_OF), now);
+    expect(delivered).toEqual([inner()]);
+    list.addPending({ ...request, lifetime: 0, replySource: CARE_OF, replyPort: 434 });
+    tunnel.receive(inward(), now);
+    expect(tunnel.counters.get('drop.no-visitor')).toBe(2);
+  });
   test('returns what it holds through the tunnel when the visitor has moved; forgets it after a while', () => {
     const { tunnel, sent, list } = station(visitor());
     tunnel.linkDown('space');

@@ -16,6 +16,7 @@ import {
 } from '../../ip/index.ts';
 import {
   ALL_MOBILITY_AGENTS,
+  DEPARTURE_GRACE,
   describeForeignAgentEvent,
   FOREIGN_AGENT_DEFAULTS,
   ForeignAgent,
@@ -214,13 +215,17 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
       }
     } else if (event.kind === 'departed') {
       const { visitor, why } = event;
-      reachable.delete(visitor.homeAddress);
-      const lines = [`route del ${formatIpv4(visitor.homeAddress)}/32 dev ${space} proto ${ROUTE_PROTOCOL}`];
-      if (ruled.delete(visitor.homeAddress)) lines.push(ruleOf('del', visitor.homeAddress, space));
-      void routes.change(lines, true);
-      void setRouter();
-      tunnel.departed(visitor, why === 'revoked', device.now());
+      const moved = why === 'moved';
+      tunnel.departed(visitor, moved, device.now());
+      // Its own traffic still comes by here until it knows that it has moved.
+      if (moved) setTimeout(() => leave(visitor.homeAddress), DEPARTURE_GRACE / 1e6).unref();
+      else leave(visitor.homeAddress);
     }
+  };
+  const leave = (home: number): void => {
+    if (agent.visitors.find(home) !== undefined) return;
+    if (ruled.delete(home)) void routes.change([ruleOf('del', home, space)], true);
+    forget(home);
   };
   const ports = await life.start({
     mtuOctets: pathMtu - TUNNEL_HEADER_OCTETS,
