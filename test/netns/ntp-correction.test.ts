@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NtpPoll } from '../../src/node/ntp-polls.ts';
+import { NTPDIG, STOCK_ENVIRONMENT, whyNot } from '../support/stock-ntp.ts';
 import { noTestbeds, TestbedSandbox } from '../support/testbed.ts';
 
 const skip = noTestbeds();
@@ -61,19 +62,24 @@ describe.skipIf(skip !== undefined)(`NTP on unequal links (${skip ?? 'root, TUN'
   const show = async (node: string): Promise<Shown> =>
     JSON.parse((await sandbox.run('ntp', node, '--polls', '64', '--json')).stdout) as Shown;
 
-  /** The burst is over and the clock has settled on it. */
-  async function settled(node: string): Promise<Shown> {
+  /** Polls until the burst is over and `enough` says so; a busy machine takes longer, and no wait makes a bias of the rates go away. */
+  async function settled(node: string, enough: (samples: readonly NtpPoll[]) => boolean): Promise<Shown> {
     for (;;) {
       const shown = await show(node);
-      if (shown.polls.filter((poll) => poll.result === 'sample').length >= 12) return shown;
+      const samples = shown.polls.filter((poll) => poll.result === 'sample');
+      if (samples.length >= 12 && (enough(samples.slice(-5)) || samples.length >= 40)) return shown;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
   const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
   test.each(spacecraft)('$name', { timeout: 120_000 }, async ({ name: node, link, cure }) => {
-    const { client, polls, links } = await settled(node);
     const { up, down } = LINKS[link as keyof typeof LINKS];
+    const expected = cure === 'off' ? bias(up, down) : 0;
+    const { client, polls, links } = await settled(
+      node,
+      (samples) => Math.abs(median(samples.map((poll) => poll.trueErrorSeconds!)) - expected) < TICK_SECONDS,
+    );
     const last = polls.filter((poll) => poll.result === 'sample').slice(-5);
     const reported = median(last.map((poll) => -poll.offsetSeconds!));
     const trueError = median(last.map((poll) => poll.trueErrorSeconds!));
@@ -83,14 +89,37 @@ describe.skipIf(skip !== undefined)(`NTP on unequal links (${skip ?? 'root, TUN'
     expect(client.discipline).toBe('regression');
     // What the client itself reports is small in every case.
     expect(Math.abs(reported)).toBeLessThan(2 * TICK_SECONDS);
-    if (cure === 'off') expect(Math.abs(trueError - bias(up, down))).toBeLessThan(TICK_SECONDS);
-    else expect(Math.abs(trueError)).toBeLessThan(TICK_SECONDS);
+    expect(Math.abs(trueError - expected)).toBeLessThan(TICK_SECONDS);
     const [{ mode, counters }] = links as [Shown['links'][number]];
     expect(mode).toBe(cure);
     expect(Object.keys(counters)).toEqual(
       cure === 'off' ? [] : cure === 'stamp' ? ['stamped'] : ['remembered', 'rewritten'],
     );
   });
+
+  const stock = whyNot();
+  if (stock !== undefined) console.warn(`SKIPPED: stock ntpdig over the links: ${stock}`);
+  test.skipIf(stock !== undefined)(
+    'stock ntpdig, by the host clock that is right, sees what the link hides, and nothing of it when the link rewrites',
+    async () => {
+      const offset = async (node: string): Promise<number> => {
+        const environment = Object.entries(STOCK_ENVIRONMENT).map(([key, value]) => `${key}=${value}`);
+        const words = ['exec', node, '--', 'env', ...environment, ...NTPDIG, '-j', '-p', '4', 'ground'];
+        const { stdout, stderr } = await sandbox.run(...words);
+        expect(stdout, stderr).not.toBe('');
+        return (JSON.parse(stdout) as { offset: number }).offset;
+      };
+      for (const [link, { up, down }] of Object.entries(LINKS)) {
+        const [plain, rewritten] = [await offset(`${link}-off`), await offset(`${link}-rewrite`)];
+        console.log(
+          `${link}: ntpdig says ${(plain * 1000).toFixed(1)} ms, with rewriting ${(rewritten * 1000).toFixed(1)} ms`,
+        );
+        expect(Math.abs(plain - bias(up, down))).toBeLessThan(TICK_SECONDS);
+        expect(Math.abs(rewritten)).toBeLessThan(TICK_SECONDS);
+      }
+    },
+    60_000,
+  );
 
   test('`omni ntp NODE` shows both side by side, --follow goes on poll by poll, and errors name the remedy', async () => {
     const shown = await sandbox.run('ntp', 'candos-stamp');

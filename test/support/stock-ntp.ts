@@ -16,11 +16,12 @@ const python = ['/usr/bin/python3', '/usr/bin/python3.11', '/usr/bin/python3.12'
   existsSync,
 );
 
-const environment = {
-  ...process.env,
+/** What the unpacked programs need to find their libraries. */
+export const STOCK_ENVIRONMENT = {
   LD_LIBRARY_PATH: `${stock}/usr/lib/x86_64-linux-gnu/ntp`,
   PYTHONPATH: `${stock}/usr/lib/python3/dist-packages`,
 };
+const environment = { ...process.env, ...STOCK_ENVIRONMENT };
 
 export const CHRONYD = `${stock}/usr/sbin/chronyd`;
 export const NTPD = `${stock}/usr/sbin/ntpd`;

@@ -192,6 +192,21 @@ export const SPACECRAFT: Dictionary = {
       action: 'clock.adjust',
     },
     {
+      name: 'clock-set',
+      opcode: 0x0012,
+      description: 'Sets the clock to this time.',
+      arguments: [
+        {
+          name: 'unixSeconds',
+          description: 'Seconds since 1970-01-01 UTC, with fractions.',
+          type: f64,
+          unit: 's',
+          range: [0, 4_294_967_295],
+        },
+      ],
+      action: 'clock.set',
+    },
+    {
       name: 'mode',
       opcode: 0x0020,
       description: 'Changes the operating mode.',

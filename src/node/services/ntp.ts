@@ -39,12 +39,16 @@ export async function startNtp(
       frequencyPpm: clock.model.frequency * 1e6,
       ...client?.reading(),
     }));
-    node.offer('clock.adjust', ({ seconds }) => {
-      const amount = Number(seconds);
+    const adjust = (amount: number): string => {
       if (client !== undefined) client.driver.input({ kind: 'adjust clock', seconds: amount });
       else clock.model.step(clock.instant(), amount);
       clock.save();
       return `clock stepped by ${amount} s`;
+    };
+    node.offer('clock.adjust', ({ seconds }) => adjust(Number(seconds)));
+    node.offer('clock.set', ({ unixSeconds }) => {
+      const wanted = BigInt(Math.round(Number(unixSeconds) * 1e6)) * 1000n;
+      return adjust(Number(wanted - clock.now()) / 1e9);
     });
   }
   if (client !== undefined)
@@ -72,7 +76,7 @@ export async function startNtp(
       return action((params ?? {}) as Record<string, unknown>);
     },
     close: async () => {
-      for (const name of ['ntp.enable', 'clock.adjust']) node.withdraw(name);
+      for (const name of ['ntp.enable', 'clock.adjust', 'clock.set']) node.withdraw(name);
       node.silence('clock');
       client?.close();
       await server?.close();
