@@ -51,7 +51,10 @@ const NAME_MAX_OCTETS = 255;
 /** Names described between two turns of the event loop, so that a large directory does not stop the other sessions. */
 const LIST_SLICE = 256;
 
-export const octetPath = (text: string): Buffer => Buffer.from(text, 'latin1');
+// biome-ignore lint/suspicious/noControlCharactersInRegex: octets below 0x80 are the same in UTF-8
+const ASCII = /^[\x00-\x7f]*$/;
+/** ASCII goes as it is, which costs a tenth; anything else must keep its octets. */
+export const octetPath = (text: string): Buffer | string => (ASCII.test(text) ? text : Buffer.from(text, 'latin1'));
 
 export class FtpTree {
   readonly #options: FtpTreeOptions;
@@ -95,19 +98,23 @@ export class FtpTree {
     return attempt(async () => {
       const place = await this.#place(path);
       if (!place.ok) return place;
-      const names = (await readdir(octetPath(place.value.full), { encoding: 'buffer' })).map((n) =>
-        n.toString('latin1'),
-      );
-      const entries = new Map<string, Entry>();
-      for (const [i, raw] of names.entries()) {
-        if (i % LIST_SLICE === LIST_SLICE - 1) await new Promise<void>((resolve) => setImmediate(resolve));
-        const upload = raw.startsWith(UPLOAD_PREFIX);
-        const name = upload ? raw.slice(UPLOAD_PREFIX.length) : raw;
-        if (!upload && entries.has(name)) continue;
-        const entry = await this.#entry(`${place.value.full}/${raw}`, name, joinOctets(path, raw));
-        if (entry !== undefined) entries.set(name, entry);
+      const { full } = place.value;
+      // In order, so that what sorts the listing finds it sorted.
+      const names = (await readdir(octetPath(full), { encoding: 'latin1' })).sort();
+      const uploads = new Set(names.filter((raw) => raw.startsWith(UPLOAD_PREFIX)));
+      const entries: Entry[] = [];
+      let count = 0;
+      for (const raw of names) {
+        if (++count % LIST_SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+        if (uploads.size > 0 && uploads.has(`${UPLOAD_PREFIX}${raw}`)) continue;
+        const name = uploads.has(raw) ? raw.slice(UPLOAD_PREFIX.length) : raw;
+        const stats = lstatOf(`${full}/${raw}`);
+        if (stats?.isSymbolicLink()) {
+          const target = await this.#linkTarget(joinOctets(path, raw));
+          if (target !== undefined) entries.push(entryOf(name, target));
+        } else if (stats !== undefined) entries.push(entryOf(name, stats));
       }
-      return ok([...entries.values()]);
+      return ok(entries);
     });
   }
 
@@ -296,13 +303,10 @@ export class FtpTree {
     return full === this.#root || full.startsWith(`${this.#root}/`);
   }
 
-  /** A directory's entry; a link shows as what it leads to, or not at all when that is outside. */
-  async #entry(full: string, name: string, path: string): Promise<Entry | undefined> {
-    const stats = lstatOf(full);
-    if (stats === undefined) return undefined;
-    if (!stats.isSymbolicLink()) return entryOf(name, stats);
+  /** A link shows as what it leads to, or not at all when that is outside. */
+  async #linkTarget(path: string): Promise<Stats | undefined> {
     const place = await attempt(() => this.#place(path));
-    return place.ok && place.value.stats !== undefined ? entryOf(name, place.value.stats) : undefined;
+    return place.ok ? place.value.stats : undefined;
   }
 
   async #withFile<Value>(
@@ -383,7 +387,8 @@ function entryOf(name: string, stats: Stats): Entry {
     modifiedMs: stats.mtimeMs,
     mode: stats.mode & 0o7777,
     links: stats.nlink,
-    unique: `${stats.dev.toString(36)}g${stats.ino.toString(36)}`,
+    device: stats.dev,
+    inode: stats.ino,
   };
 }
 

@@ -12,7 +12,6 @@ import {
   type SessionEnvironment,
   type SessionInput,
   type SessionSettings,
-  toOctets,
 } from '../apps/ftp/index.ts';
 import { fail, type Instant, instant, ok } from '../core/index.ts';
 import type { FtpAccounts } from './ftp-accounts.ts';
@@ -312,7 +311,7 @@ export class FtpServerSession {
     socket: Socket,
     progress: Progress,
   ): Promise<AnswerOf<'transfer'>> {
-    if (operation.text !== undefined) return sendOctets(toOctets(operation.text), socket, progress);
+    if (operation.text !== undefined) return sendOctets(Buffer.from(operation.text, 'latin1'), socket, progress);
     if (opened?.kind === 'read') return sendFile(opened.file, { ...opened, ascii: operation.ascii }, socket, progress);
     if (opened === undefined) return fail('io');
     const { file, offset, limitOctets } = opened.upload;

@@ -207,7 +207,7 @@ export class FakeFtpWorld {
 
   #entry(path: string): Entry {
     const at = this.tree.get(path)!;
-    const common = { name: nameOf(path) || '/', modifiedMs: 0, links: 1, unique: path };
+    const common = { name: nameOf(path) || '/', modifiedMs: 0, links: 1, device: 0, inode: path.length };
     return at === DIRECTORY
       ? { ...common, type: 'directory', size: 4096, mode: 0o755 }
       : { ...common, type: 'file', size: at.length, mode: 0o644 };

@@ -44,7 +44,7 @@ function factValue(fact: Fact, entry: Entry, account: Account, type: string | un
     case 'Perm':
       return permissions(entry, account);
     case 'Unique':
-      return entry.unique;
+      return `${entry.device.toString(36)}g${entry.inode.toString(36)}`;
     case 'UNIX.mode':
       return `0${(entry.mode & 0o7777).toString(8).padStart(3, '0')}`;
   }

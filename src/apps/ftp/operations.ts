@@ -22,8 +22,9 @@ export interface Entry {
   /** Permission bits, 0 … 0o7777. */
   readonly mode: number;
   readonly links: number;
-  /** The same for the same file system object, different for different ones (RFC 3659 section 7.5.2). */
-  readonly unique: string;
+  /** Both the same for the same file system object, and for no other (RFC 3659 section 7.5.2). */
+  readonly device: number;
+  readonly inode: number;
 }
 
 export type FileReason =
