@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { TransferJob } from '../apps/ftp/index.ts';
-import { bootId, defaultQueueFolder, TransferQueue } from '../io/transfer-queue.ts';
+import { defaultQueueFolder, TransferQueue } from '../io/transfer-queue.ts';
 import { runQueue } from '../io/transfer-runner.ts';
 import type { TestbedState } from '../testbed/select.ts';
 import { EXIT } from './exit-codes.ts';
@@ -53,7 +53,7 @@ export async function transferVerb(
   target: { readonly remote: string; readonly local: string } | undefined,
   options: TransferOptions,
 ): Promise<void> {
-  const queue = new TransferQueue(options.queue ?? defaultQueueFolder());
+  const queue = await TransferQueue.open(options.queue ?? defaultQueueFolder());
   if (options.forget !== undefined) return forget(queue, options.forget);
   if (options.list) return list(queue, options.json ?? false);
   if (target === undefined && !options.resume)
@@ -100,6 +100,7 @@ async function work(
       if (!(await othersWork(queue, job, stopping.signal))) continue;
       break;
     }
+    await queue.removeRemains();
     await runQueue(
       {
         queue,
@@ -120,7 +121,7 @@ async function work(
     job === undefined
       ? queue.list().filter(({ id, state }) => state !== 'waiting' && !before.has(id))
       : [queue.get(job.id) ?? job];
-  report(queue, finished, stopping.signal.aborted, options.json ?? false);
+  await report(queue, finished, stopping.signal.aborted, options.json ?? false);
 }
 
 /** Another process works on the queue: watch our job there. False when that process has gone and we must do it. */
@@ -141,7 +142,12 @@ async function othersWork(queue: TransferQueue, job: TransferJob | undefined, si
   return true;
 }
 
-function report(queue: TransferQueue, jobs: readonly TransferJob[], interrupted: boolean, json: boolean): void {
+async function report(
+  queue: TransferQueue,
+  jobs: readonly TransferJob[],
+  interrupted: boolean,
+  json: boolean,
+): Promise<void> {
   if (json) printJson(jobs.length === 1 ? publicJob(jobs[0]!) : jobs.map(publicJob));
   for (const job of jobs) {
     if (job.state === 'waiting') continue;
@@ -152,7 +158,7 @@ function report(queue: TransferQueue, jobs: readonly TransferJob[], interrupted:
         `omni: ${what} ${job.direction === 'fetch' ? `→ ${job.localPath}` : `← ${job.localPath}`}: ${job.source?.size} octets, ${how}`,
       );
     } else note(`omni: ${what}: ${job.problem}`);
-    queue.remove(job.id);
+    await queue.remove(job.id);
   }
   if (jobs.some(({ state }) => state === 'failed')) process.exitCode = EXIT.failure;
   else if (interrupted) {
@@ -193,11 +199,19 @@ function newJob(
     state: 'waiting',
     attempts: 0,
     safeOctets: 0,
-    bootId: bootId(),
+    bootId: queue.disk.bootId,
     movedOctets: 0,
   };
   // The same transfer again goes on with the one that is there, and takes the new priority.
-  const same = queue.list().find((other) => other.state === 'waiting' && sameTransfer(other, job));
+  const waiting = queue.list().filter(({ state }) => state === 'waiting');
+  const same = waiting.find((other) => sameTransfer(other, job));
+  const clash = waiting.find((other) => other !== same && other.direction === 'fetch' && other.localPath === localPath);
+  if (direction === 'fetch' && clash !== undefined)
+    throw new VerbError(
+      EXIT.usage,
+      `${localPath} is where ${clash.host}:${clash.remotePath} goes (transfer ${clash.id})`,
+      `Name another local file, or take that one out with --forget ${clash.id}.`,
+    );
   return same === undefined
     ? job
     : { ...same, priority: job.priority, user: job.user, password: job.password, tls: job.tls };
@@ -212,9 +226,9 @@ const sameTransfer = (a: TransferJob, b: TransferJob): boolean =>
 
 const publicJob = ({ password: _, bootId: __, version: ___, ...rest }: TransferJob): object => rest;
 
-function forget(queue: TransferQueue, id: string): void {
+async function forget(queue: TransferQueue, id: string): Promise<void> {
   if (queue.get(id) === undefined) throw new VerbError(EXIT.usage, `there is no transfer ${id}`, '--list shows them.');
-  queue.remove(id);
+  await queue.remove(id);
 }
 
 function list(queue: TransferQueue, json: boolean): void {

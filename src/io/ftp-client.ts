@@ -5,13 +5,14 @@
  * basic-ftp's own time-out counts all time; a watchdog here counts contact time instead, so that a pass that ends is waited out.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open, rename, stat, truncate, unlink } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import { Client, FTPError } from 'basic-ftp';
 import { type ContactForecast, deadlineInContact, type TransferJob } from '../apps/ftp/index.ts';
 import { instant, seconds, type WallTime } from '../core/index.ts';
-import { bootId } from './transfer-queue.ts';
+import type { TransferDisk } from './transfer-disk.ts';
+import { TransferPart } from './transfer-part.ts';
 
 export type Outcome =
   | { readonly kind: 'done'; readonly verified: 'sha256' | 'size' }
@@ -20,6 +21,7 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly reason: string };
 
 export interface AttemptOptions {
+  readonly disk: TransferDisk;
   readonly contacts: ContactForecast;
   readonly stallSeconds: number;
   readonly verify: boolean;
@@ -27,6 +29,8 @@ export interface AttemptOptions {
   readonly signal: AbortSignal;
   /** Octets of the file that are there, of how many. */
   readonly onProgress: (octets: number, of: number) => void;
+  /** How often a download is forced out; default 5 s. */
+  readonly saveEveryMs?: number;
   /** Must make the job durable. */
   readonly save: (job: TransferJob) => Promise<void>;
 }
@@ -64,49 +68,58 @@ export async function attemptTransfer(job: TransferJob, options: AttemptOptions)
 }
 
 async function fetch(client: Client, job: TransferJob, options: AttemptOptions, watchdog: Watchdog): Promise<Outcome> {
+  const { disk } = options;
   const source = await describeRemote(client, job.remotePath);
   const part = partPath(job);
   const same = job.source?.size === source.size && job.source.modifiedMs === source.modifiedMs;
-  const here = same ? await sizeOf(part) : 0;
+  const here = same ? await disk.size(part) : 0;
+  // The last attempt had checked the file and given it its name, and came no further.
+  if (same && job.verified !== undefined && here === 0 && (await disk.size(job.localPath)) === source.size)
+    return { kind: 'done', verified: job.verified };
   // After a crash of the machine only what was forced out counts.
-  const trusted = job.bootId === bootId() ? here : Math.min(here, job.safeOctets);
+  const trusted = job.bootId === disk.bootId ? here : Math.min(here, job.safeOctets);
   const begin = trusted <= source.size ? trusted : 0;
-  if (!same) await unlink(part).catch(() => {});
-  else if (begin < here) await truncate(part, begin);
-  Object.assign(job, { source, bootId: bootId(), safeOctets: begin });
+  if (!same) await disk.unlink(part).catch(() => {});
+  else if (begin < here) await disk.truncate(part, begin);
+  Object.assign(job, { source, bootId: disk.bootId, safeOctets: begin, verified: undefined });
   await options.save(job);
   if (begin < source.size || source.size === 0) {
     await client.send('TYPE I');
-    let lastSave = performance.now();
-    let counted = 0;
-    client.trackProgress(({ bytes, type }) => {
-      if (type !== 'download') return;
-      watchdog.alive();
-      job.movedOctets += bytes - counted;
-      counted = bytes;
-      options.onProgress(begin + bytes, source.size);
-      if (performance.now() - lastSave < SAVE_EVERY_MS) return;
-      lastSave = performance.now();
-      void makeSafe(part).then(
-        async (safe) => {
-          job.safeOctets = Math.max(job.safeOctets, safe);
-          await options.save(job);
-        },
-        () => {},
-      );
+    let before = begin;
+    const stream = await TransferPart.open(disk, part, {
+      begin,
+      saveEveryMs: options.saveEveryMs ?? SAVE_EVERY_MS,
+      onProgress(octets) {
+        watchdog.alive();
+        job.movedOctets += octets - before;
+        before = octets;
+        options.onProgress(octets, source.size);
+      },
+      onSafe(octets) {
+        job.safeOctets = octets;
+        return options.save(job);
+      },
     });
-    await client.downloadTo(part, job.remotePath, begin);
-    client.trackProgress();
+    try {
+      await client.downloadTo(stream, job.remotePath, begin);
+    } finally {
+      await stream.close();
+    }
   }
-  const size = await makeSafe(part);
+  await disk.sync(part);
+  await disk.syncFolder(dirname(part));
+  const size = await disk.size(part);
+  job.safeOctets = size;
   if (size !== source.size) return { kind: 'again', reason: `${size} of ${source.size} octets arrived` };
-  const verified = options.verify ? await compareHashes(client, job, part, watchdog) : 'size';
+  const verified = options.verify ? await compareHashes(client, job, part, disk, watchdog) : 'size';
   if (verified === 'different') {
-    await unlink(part);
+    await disk.unlink(part);
     return { kind: 'again', reason: 'the SHA-256 differs; fetching the file anew' };
   }
-  await rename(part, job.localPath);
-  await syncFolder(dirname(job.localPath));
+  job.verified = verified;
+  await options.save(job);
+  await disk.rename(part, job.localPath);
+  await disk.syncFolder(dirname(job.localPath));
   return { kind: 'done', verified };
 }
 
@@ -115,10 +128,10 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
   if (!stats.isFile()) return { kind: 'failed', reason: `${job.localPath} is not a file` };
   const source = { size: stats.size, modifiedMs: Math.floor(stats.mtimeMs) };
   const same = job.source?.size === source.size && job.source.modifiedMs === source.modifiedMs;
-  // What is there before we began is another file and will be replaced.
-  const there = same ? await client.size(job.remotePath).catch(() => 0) : 0;
+  // What is there before our first octet went is another file and will be replaced.
+  const there = same && job.begun ? await client.size(job.remotePath).catch(() => 0) : 0;
   const begin = there <= source.size ? there : 0;
-  job.source = source;
+  Object.assign(job, { source, begun: begin > 0 });
   await options.save(job);
   await client.send('TYPE I');
   let counted = 0;
@@ -129,8 +142,9 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
     counted = bytes;
     options.onProgress(begin + bytes, source.size);
   });
-  if (begin === 0) await client.uploadFrom(job.localPath, job.remotePath);
-  else if (begin < source.size) await client.appendFrom(job.localPath, job.remotePath, { localStart: begin });
+  const outgoing = Readable.from(outgoingOctets(job, begin, options), { objectMode: false });
+  if (begin === 0) await client.uploadFrom(outgoing, job.remotePath);
+  else if (begin < source.size) await client.appendFrom(outgoing, job.remotePath);
   client.trackProgress();
   const size = await client.size(job.remotePath);
   if (size !== source.size) {
@@ -138,10 +152,17 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
     if (size > source.size) delete job.source;
     return { kind: 'again', reason: `${size} of ${source.size} octets are there` };
   }
-  const verified = options.verify ? await compareHashes(client, job, job.localPath, watchdog) : 'size';
+  const verified = options.verify ? await compareHashes(client, job, job.localPath, options.disk, watchdog) : 'size';
   if (verified !== 'different') return { kind: 'done', verified };
   delete job.source;
   return { kind: 'again', reason: 'the SHA-256 differs; sending the file anew' };
+}
+
+/** Begins when the server has accepted the upload. */
+async function* outgoingOctets(job: TransferJob, begin: number, options: AttemptOptions): AsyncIterable<Uint8Array> {
+  job.begun = true;
+  await options.save(job);
+  yield* options.disk.octets(job.localPath, begin);
 }
 
 async function describeRemote(client: Client, path: string): Promise<{ size: number; modifiedMs: number }> {
@@ -155,6 +176,7 @@ async function compareHashes(
   client: Client,
   job: TransferJob,
   localPath: string,
+  disk: TransferDisk,
   watchdog: Watchdog,
 ): Promise<'sha256' | 'size' | 'different'> {
   const features = await client.features();
@@ -168,7 +190,7 @@ async function compareHashes(
   const theirs = /\b[0-9a-f]{64}\b/i.exec(answer.message)?.[0]?.toLowerCase();
   if (theirs === undefined) return 'size';
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(localPath, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  for await (const chunk of disk.octets(localPath)) hash.update(chunk);
   return hash.digest('hex') === theirs ? 'sha256' : 'different';
 }
 
@@ -215,32 +237,5 @@ class Watchdog {
 
   stop(): void {
     this.pause();
-  }
-}
-
-const sizeOf = (path: string): Promise<number> =>
-  stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
-
-/** Forces the file out; how much of it there was. */
-async function makeSafe(path: string): Promise<number> {
-  const file = await open(path, 'r');
-  try {
-    const { size } = await file.stat();
-    await file.sync();
-    return size;
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -6,41 +6,48 @@
  * process ends; others leave their job in the queue and watch it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type TransferJob, transferJob } from '../apps/ftp/index.ts';
 import { OmniError } from '../core/index.ts';
+import { nodeTransferDisk, type TransferDisk } from './transfer-disk.ts';
 
 export function defaultQueueFolder(): string {
   const state = process.env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
   return process.env.OMNI_QUEUE ?? join(state, 'omni', 'transfers');
 }
 
-/** Changes with every start of the machine. */
-export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-
 export class TransferQueue {
   readonly folder: string;
+  readonly disk: TransferDisk;
+  /** Saves one after the other: an older state of a job must not be renamed over a newer one. */
+  #saving: Promise<void> = Promise.resolve();
   #temporary = 0;
 
-  constructor(folder: string) {
-    this.folder = resolve(folder);
+  private constructor(folder: string, disk: TransferDisk) {
+    this.folder = folder;
+    this.disk = disk;
+  }
+
+  /** Makes the folder if need be. */
+  static async open(folder: string, disk: TransferDisk = nodeTransferDisk): Promise<TransferQueue> {
+    const absolute = resolve(folder);
     try {
-      mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+      await makeFolders(absolute, disk);
     } catch (cause) {
-      throw new OmniError('OMNI_QUEUE', `cannot make the queue folder ${this.folder}: ${(cause as Error).message}`, {
+      throw new OmniError('OMNI_QUEUE', `cannot make the queue folder ${absolute}: ${(cause as Error).message}`, {
         cause,
         remedy: 'Name another with --queue FOLDER.',
       });
     }
+    return new TransferQueue(absolute, disk);
   }
 
   /** All jobs. A file that is no job is left alone. */
   list(): TransferJob[] {
-    return readdirSync(this.folder)
+    return this.disk
+      .names(this.folder)
       .filter((name) => name.endsWith('.json'))
       .map((name) => this.#read(join(this.folder, name)))
       .filter((job) => job !== undefined);
@@ -54,26 +61,30 @@ export class TransferQueue {
     return randomUUID().slice(0, 8);
   }
 
-  async save(job: TransferJob): Promise<void> {
-    const temporary = `${this.#file(job.id)}.${process.pid}-${this.#temporary++}`;
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(`${JSON.stringify(job, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, this.#file(job.id));
-    const folder = await open(this.folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+  /** Durable when it resolves. */
+  save(job: TransferJob): Promise<void> {
+    const saved = this.#saving.then(async () => {
+      const temporary = `${this.#file(job.id)}.${process.pid}-${this.#temporary++}`;
+      await this.disk.create(temporary, `${JSON.stringify(job, null, 2)}\n`);
+      await this.disk.sync(temporary);
+      await this.disk.rename(temporary, this.#file(job.id));
+      await this.disk.syncFolder(this.folder);
+    });
+    this.#saving = saved.catch(() => {});
+    return saved;
   }
 
-  remove(id: string): void {
-    unlinkSync(this.#file(id));
+  async remove(id: string): Promise<void> {
+    await this.disk.unlink(this.#file(id));
+    await this.disk.syncFolder(this.folder);
+  }
+
+  /** Takes away what processes that were killed while saving have left; for whoever has the right to work. */
+  async removeRemains(): Promise<void> {
+    for (const name of this.disk.names(this.folder)) {
+      const pid = /^[^.]+\.json\.(\d+)-\d+$/.exec(name)?.[1];
+      if (pid !== undefined && !isRunning(Number(pid))) await this.disk.unlink(join(this.folder, name)).catch(() => {});
+    }
   }
 
   /** The right to work on this queue; undefined when another process has it. */
@@ -97,9 +108,30 @@ export class TransferQueue {
 
   #read(file: string): TransferJob | undefined {
     try {
-      return transferJob.parse(JSON.parse(readFileSync(file, 'utf8')));
+      return transferJob.parse(JSON.parse(this.disk.read(file)));
     } catch {
       return undefined;
     }
+  }
+}
+
+/** A new folder's name is durable only when its parent is forced out, and so on up. */
+async function makeFolders(path: string, disk: TransferDisk): Promise<void> {
+  const parent = dirname(path);
+  try {
+    if (disk.makeFolder(path)) await disk.syncFolder(parent);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw error;
+    await makeFolders(parent, disk);
+    if (disk.makeFolder(path)) await disk.syncFolder(parent);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -10,6 +10,7 @@ export interface RunnerOptions {
   readonly contactsWith: (host: string) => Promise<ContactForecast>;
   readonly stallSeconds: number;
   readonly verify: boolean;
+  readonly saveEveryMs?: number;
   readonly signal: AbortSignal;
   readonly onProgress: (job: TransferJob, octets: number, of: number, contacts: ContactForecast) => void;
   readonly onEvent: (job: TransferJob, text: string) => void;
@@ -48,9 +49,11 @@ async function runOne(job: TransferJob, contacts: ContactForecast, options: Runn
   const before = job.movedOctets;
   try {
     const outcome = await attemptTransfer(job, {
+      disk: queue.disk,
       contacts,
       stallSeconds: options.stallSeconds,
       verify: options.verify,
+      ...(options.saveEveryMs === undefined ? {} : { saveEveryMs: options.saveEveryMs }),
       signal: ending.signal,
       onProgress: (octets, of) => options.onProgress(job, octets, of, contacts),
       save: (changed) => queue.save(changed),

@@ -25,6 +25,8 @@ export const transferJob = z.strictObject({
   attempts: z.number().int(),
   /** Of the source, when the transfer began: another one means another file, and a fresh start. */
   source: z.strictObject({ size: z.number(), modifiedMs: z.number() }).optional(),
+  /** Octets of ours have gone to the other end (put): what is there now can be gone on with. */
+  begun: z.boolean().optional(),
   /** Octets known to be on the disk (fetch), and in which run of the machine. */
   safeOctets: z.number(),
   bootId: z.string(),
