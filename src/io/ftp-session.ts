@@ -333,7 +333,7 @@ export class FtpServerSession {
     const noRoom = !answer.ok && (answer.reason === 'disk-full' || answer.reason === 'quota');
     const how = noRoom ? 'no-room' : answer.ok && !this.#clientGone ? 'complete' : 'interrupted';
     const finished = await attempt(async () => {
-      await opened.upload.finish(how);
+      await opened.upload.finish(how, () => !this.#clientGone);
       return ok({});
     });
     return finished.ok ? answer : finished;

@@ -109,15 +109,19 @@ export class Upload {
     return ok(new Upload(options, found, interrupted === undefined ? full : beside!, offset));
   }
 
-  /** Makes what arrived safe, or puts things as the table above says. The reason that clients get when that fails. */
-  async finish(how: 'complete' | 'interrupted' | 'no-room'): Promise<void> {
+  /**
+   * Makes what arrived safe, or puts things as the table above says. `confirm` is asked at the last moment whether what looks
+   * complete is: the end of a client that vanished shows on its connections in any order.
+   */
+  async finish(result: 'complete' | 'interrupted' | 'no-room', confirm: () => boolean): Promise<void> {
     const { full, existing, uploads, usage } = this.#options;
     const inPlace = this.#path === full;
     try {
       const { size } = await this.file.stat();
       usage?.grew(size - this.offset);
-      if (how === 'no-room' && inPlace && this.#options.how === 'append') await this.file.truncate(this.offset);
+      if (result === 'no-room' && inPlace && this.#options.how === 'append') await this.file.truncate(this.offset);
       await this.file.sync();
+      const how = result === 'complete' && !confirm() ? 'interrupted' : result;
       if (how === 'complete' && !inPlace) {
         await rename(bytes(this.#path), bytes(full));
         await syncFolder(parentOf(full));

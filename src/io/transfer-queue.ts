@@ -81,9 +81,12 @@ export class TransferQueue {
 
   /** Takes away what processes that were killed while saving have left; for whoever has the right to work. */
   async removeRemains(): Promise<void> {
+    await this.#saving;
     for (const name of this.disk.names(this.folder)) {
       const pid = /^[^.]+\.json\.(\d+)-\d+$/.exec(name)?.[1];
-      if (pid !== undefined && !isRunning(Number(pid))) await this.disk.unlink(join(this.folder, name)).catch(() => {});
+      // Our own number belonged to another process before.
+      const remains = pid !== undefined && (Number(pid) === process.pid || !isRunning(Number(pid)));
+      if (remains) await this.disk.unlink(join(this.folder, name)).catch(() => {});
     }
   }
 
