@@ -1,5 +1,5 @@
 /** Works through a transfer queue: the most urgent job first, again after every failure, until the ones asked for are done. */
-import { type ContactForecast, nextJob, retrySeconds, type TransferJob } from '../apps/ftp/index.ts';
+import { type ContactForecast, estimate, nextJob, retrySeconds, type TransferJob } from '../apps/ftp/index.ts';
 import type { WallTime } from '../core/index.ts';
 import { attemptTransfer } from './ftp-client.ts';
 import type { TransferQueue } from './transfer-queue.ts';
@@ -83,9 +83,20 @@ async function untilContact(job: TransferJob, contacts: ContactForecast, options
     const next = contacts.next(now, 1)[0];
     if (next === undefined || next.begin <= now) return;
     const begin = new Date(Number(next.begin / 1_000_000n)).toISOString().slice(0, 19);
-    if (!told) options.onEvent(job, `waits for the contact with ${next.peer} at ${begin} UTC`);
+    if (!told)
+      options.onEvent(job, `waits for the contact with ${next.peer} at ${begin} UTC${whenDone(job, now, contacts)}`);
     await sleep(Math.min(60_000, Number((next.begin - now) / 1_000_000n)), options.signal);
   }
+}
+
+/** As far as the plan tells: a job that has not begun does not know its size. */
+function whenDone(job: TransferJob, now: WallTime, contacts: ContactForecast): string {
+  if (job.source === undefined) return '';
+  const left = Math.max(0, job.source.size - job.safeOctets);
+  const found = estimate(left, job.direction === 'fetch' ? 'in' : 'out', now, undefined, contacts);
+  if (found === undefined) return '';
+  const at = new Date(Number(found.doneAt / 1_000_000n)).toISOString().slice(0, 19);
+  return `; ${left} octets are left, done about ${at} UTC (${found.passes === 1 ? 'one pass' : `${found.passes} passes`})`;
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -17,6 +17,7 @@ import {
   lostToNoise,
   PassTestbed,
   type Ran,
+  SEGMENT_OCTETS,
   sha256,
   UP_BIT_PER_SECOND,
   WINDOW_OCTETS,
@@ -74,6 +75,10 @@ interface Client {
   readonly name: string;
   readonly direction: 'down' | 'up';
   readonly always?: boolean;
+  /** Costs the link some seconds now and then, which only long passes make up for: killed in the middle of a pass, or see pget. */
+  readonly wasteful?: boolean;
+  /** Sends nothing again beyond one window a pass. pget's first connection runs on into the next one's part. */
+  readonly frugal: boolean;
   readonly command: (node: string) => string[];
 }
 
@@ -81,27 +86,33 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   c1: {
     name: 'lftp get -c',
     direction: 'down',
+    frugal: true,
     always: true,
     command: (node) => ['lftp', '-c', `${login(node)} lcd ${node}; get -c files/1`],
   },
   c2: {
     name: 'lftp mirror -c, giving up at each LOS',
     direction: 'down',
+    frugal: true,
     command: (node) => ['lftp', '-c', `${impatient} ${login(node)} mirror -c files ${node}`],
   },
   c3: {
     name: 'lftp pget -c -n 3, giving up at each LOS',
     direction: 'down',
+    wasteful: true,
+    frugal: false,
     command: (node) => ['lftp', '-c', `${impatient} ${login(node)} lcd ${node}; pget -c -n 3 files/1`],
   },
   c4: {
     name: 'wget -c in a loop, giving up at each LOS',
     direction: 'down',
+    frugal: true,
     command: (node) => loop(`wget -q -P ${node} -c --timeout=${size.timeoutSeconds} --tries=1 ${url(node)}/files/1`),
   },
   c5: {
     name: 'curl -C - in a loop, giving up at each LOS',
     direction: 'down',
+    frugal: true,
     always: true,
     command: (node) =>
       loop(`${curl} --speed-limit 1 --speed-time ${size.timeoutSeconds} -o ${node}/1 ${url(node)}/files/1`),
@@ -109,16 +120,21 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   c6: {
     name: 'lftp reput',
     direction: 'up',
+    frugal: true,
     command: (node) => ['lftp', '-c', `${login(node)} reput up/1 -o files/1`],
   },
   c7: {
     name: `lftp reput in a loop, killed every ${size.cutSeconds} s`,
     direction: 'up',
+    wasteful: true,
+    frugal: true,
     command: (node) => loop(`timeout -s KILL ${size.cutSeconds} lftp -c "${login(node)} reput up/1 -o files/1"`),
   },
   c8: {
     name: `curl -C - -T in a loop, cut off every ${size.cutSeconds} s`,
     direction: 'up',
+    wasteful: true,
+    frugal: true,
     command: (node) => loop(`${curl} -m ${size.cutSeconds} -T up/1 ${url(node)}/files/1`),
   },
 };
@@ -154,9 +170,9 @@ describe.skipIf(skip !== undefined)(
     });
     afterAll(() => testbed.close());
 
-    test.each(chosen)(
+    test.each(chosen.map(([node, client]) => [client.name, node, client] as const))(
       '%s',
-      async (node, { name, direction }) => {
+      async (name, node, { direction, wasteful, frugal }) => {
         const ran = await running.get(node)!;
         expect(ran.code).toBe(0);
         const down = direction === 'down';
@@ -173,8 +189,10 @@ describe.skipIf(skip !== undefined)(
             `${again} octets a pass sent again, besides ${Math.round(noise)} in all for the bit errors`,
         );
         // In passes of seconds, logging in again takes its share.
-        if (sizeName !== 'short') expect.soft(share).toBeGreaterThanOrEqual(0.9);
-        expect.soft(again).toBeLessThanOrEqual(WINDOW_OCTETS);
+        if (sizeName === 'full' || (sizeName === 'heavy' && !wasteful)) expect.soft(share).toBeGreaterThanOrEqual(0.9);
+        // Bit errors are a matter of luck: three standard deviations.
+        const luck = 3 * Math.sqrt(noise * SEGMENT_OCTETS);
+        if (frugal) expect.soft(again * ran.passes).toBeLessThanOrEqual(ran.passes * WINDOW_OCTETS + luck);
       },
       3_600_000,
     );

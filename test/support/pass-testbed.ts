@@ -18,17 +18,20 @@ export const UP_BIT_PER_SECOND = 32_000;
 const BIT_ERROR_RATE = 1e-6;
 /** IP and TCP headers with timestamps. */
 const HEADER_OCTETS = 52;
-const SEGMENT_OCTETS = 1500 - HEADER_OCTETS;
+export const SEGMENT_OCTETS = 1500 - HEADER_OCTETS;
 /** Frame Relay and RFC 2427 header, FCS-16, one flag; one stuffed bit in 62. */
 const FRAME_BITS = (1500 + 4 + 2 + 1) * 8 * (63 / 62);
 /** Of a full segment on the line, what is file. */
 const PAYLOAD_SHARE = (SEGMENT_OCTETS * 8) / FRAME_BITS;
-/** What one window is here: the link's queue of 20 packets. */
-export const WINDOW_OCTETS = 20 * SEGMENT_OCTETS;
+/** What one window is here: the link's queue of 20 packets and the one that is being sent. */
+export const WINDOW_OCTETS = 21 * SEGMENT_OCTETS;
 
 export interface Ran {
   readonly code: number | null;
   readonly out: string;
+  readonly err: string;
+  /** Milliseconds since 1970. */
+  readonly endedAt: number;
   readonly passes: number;
   readonly contactSeconds: number;
   /** Octets beyond headers that the link's line took: the file, all that went twice, and commands or replies. */
@@ -71,17 +74,21 @@ export class PassTestbed {
     const begin = await this.#look(spacecraft, direction);
     const child = spawn(OMNI, ['exec', '--testbed', this.name, 'control', '--', ...words], {
       cwd: this.folder,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, HOME: this.folder, OMNI_QUEUE: join(this.folder, 'queue') },
     });
     let out = '';
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
     child.stdout.on('data', (chunk) => {
       out += chunk;
     });
     const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
     const end = await this.#look(spacecraft, direction);
     const [contactSeconds, passes] = this.#contact(begin.uptime, end.uptime);
-    return { code, out, passes, contactSeconds, sentOctets: end.payload - begin.payload };
+    return { code, out, err, endedAt: Date.now(), passes, contactSeconds, sentOctets: end.payload - begin.payload };
   }
 
   #contact(begin: number, end: number): [seconds: number, passes: number] {
