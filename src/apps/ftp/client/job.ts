@@ -45,7 +45,7 @@ export function nextJob(jobs: readonly TransferJob[]): TransferJob | undefined {
 }
 
 /** Seconds until the next attempt: soon at first, then every half minute, because a pass is short. */
-export const retrySeconds = (attempts: number): number => Math.min(30, 2 ** Math.min(attempts, 5) / 2);
+export const retrySeconds = (attempts: number): number => Math.min(30, 2 ** Math.min(attempts, 6) / 2);
 
 export interface Estimate {
   /** Passes needed, the running one included; 0 when the link is always up. */
