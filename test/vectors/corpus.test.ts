@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { fromHex } from '../../src/core/index.ts';
+import { target as ftp } from '../fuzz/ftp.ts';
 import { target as hdlc } from '../fuzz/hdlc.ts';
 import { target as router } from '../fuzz/router.ts';
 import type { FuzzTarget } from '../fuzz/target.ts';
@@ -11,7 +12,7 @@ interface Found {
   readonly steps: readonly { readonly ingress: number; readonly octets: string }[];
 }
 
-const TARGETS: Readonly<Record<string, FuzzTarget>> = { hdlc, router };
+const TARGETS: Readonly<Record<string, FuzzTarget>> = { ftp, hdlc, router };
 const folder = new URL('./corpus/', import.meta.url);
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
