@@ -4,15 +4,11 @@
  * style sheets are taken out: not every reader of SVG knows CSS variables, and everything has its attributes.
  */
 import * as Plot from '@observablehq/plot';
-import { parseHTML } from 'linkedom';
 import { type Axis, axisTitle, COLOUR, type Figure, type Panel, type Series, type Style } from './figure.ts';
+import { drawLegend, notes } from './legend.ts';
+import { emptyDocument, escapeXml, INK, MARGIN, nested, strokeOf, symbolOf, text, WIDTH, wrap } from './svg.ts';
 
-const WIDTH = 960;
-const MARGIN = 24;
 const FONT = 'DejaVu Sans, Verdana, Geneva, sans-serif';
-const INK = '#1a1a1a';
-/** Widths of DejaVu Sans, the widest of the fonts that may be used, in parts of the font size. */
-const CHARACTER_WIDTH = 0.6;
 
 /** @param metadata the provenance as text, put into `<metadata>`. @param footer one line at the foot of the figure. */
 export function drawFigure(figure: Figure, metadata: string, footer: string): string {
@@ -111,9 +107,8 @@ function drawPanel(panel: Panel, x: number, y: number, width: number, height: nu
       }),
     );
   }
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const plotted = Plot.plot({
-    document: document as never,
+    document: emptyDocument(),
     width,
     height,
     ...MARGINS,
@@ -249,75 +244,6 @@ function swarm(points: Series['points'], { x, y }: Panel): { x: number; y: numbe
     });
 }
 
-function drawLegend(figure: Figure, top: number): { svg: string; bottom: number } {
-  const entries = new Map<string, { style: Style; draw: Series['draw']; letter?: string }>();
-  for (const { series, theory } of figure.panels) {
-    for (const s of series) if (!entries.has(s.name)) entries.set(s.name, s);
-    for (const line of theory) if (!entries.has(line.name)) entries.set(line.name, { style: line.style, draw: 'line' });
-  }
-  if (figure.panels.some(({ published }) => published.length > 0))
-    entries.set('published', { style: { colour: COLOUR.black, symbol: 'star' }, draw: 'symbols' });
-  const size = 10.5;
-  let [x, y] = [MARGIN, top];
-  const parts: string[] = [];
-  for (const [name, { style, draw, letter }] of entries) {
-    const width = 34 + name.length * size * CHARACTER_WIDTH + 14;
-    if (x > MARGIN && x + width > WIDTH - MARGIN) [x, y] = [MARGIN, y + 18];
-    parts.push(legendSample(x, y, style, draw, letter), text(x + 34, y + 4, name, size));
-    x += width;
-  }
-  return { svg: parts.join('\n'), bottom: y + 10 };
-}
-
-function legendSample(x: number, y: number, style: Style, draw: Series['draw'], letter = '•'): string {
-  const dash = style.dash === undefined ? '' : ` stroke-dasharray="${style.dash}"`;
-  const line = `<line x1="${x}" x2="${x + 28}" y1="${y}" y2="${y}" stroke="${style.colour}" stroke-width="1.4"${dash}/>`;
-  if (draw === 'line' || draw === 'steps') return line;
-  if (draw === 'letters') return text(x + 10, y + 4, letter, 10.5, `fill="${style.colour}" font-weight="bold"`);
-  const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const symbol = Plot.plot({
-    document: document as never,
-    ...{ width: 28, height: 16, margin: 0, axis: null },
-    x: { type: 'identity' },
-    y: { type: 'identity' },
-    marks: [Plot.dot([[14, 8]], { ...symbolOf(style, draw === 'samples'), r: style.symbol === 'star' ? 6 : 4 })],
-  }) as unknown as { outerHTML: string };
-  return (draw === 'points' ? line : '') + nested(symbol.outerHTML, x, y - 8);
-}
-
-function notes(figure: Figure): string[] {
-  const sources = new Map<string, string[]>();
-  for (const { published } of figure.panels)
-    for (const { label, source } of published) {
-      const labels = sources.get(source) ?? [];
-      const plain = label.replaceAll('\n', ' ');
-      if (!labels.includes(plain)) labels.push(plain);
-      sources.set(source, labels);
-    }
-  const theory = new Map<string, string[]>();
-  for (const { name, source } of figure.panels.flatMap((panel) => panel.theory)) {
-    const names = theory.get(source) ?? [];
-    theory.set(source, names.includes(name) ? names : [...names, name]);
-  }
-  return [
-    figure.intervalNote ?? 'Symbols: mean over the runs; bars: 95 % bootstrap interval of the mean.',
-    ...[...theory].map(([source, names]) => `${names.join('; ')}: ${source}.`),
-    ...[...sources].map(([source, labels]) => `★ ${labels.join('; ')}: ${source}.`),
-  ];
-}
-
-const strokeOf = ({ colour, dash }: Style) => ({
-  stroke: colour,
-  ...(dash === undefined ? {} : { strokeDasharray: dash }),
-});
-
-const symbolOf = ({ colour, symbol, hollow }: Style, asSample = false) => ({
-  symbol,
-  stroke: colour,
-  strokeWidth: 1.4,
-  fill: hollow || asSample ? 'white' : colour,
-});
-
 const within = (value: number, { domain: [low, high] }: Axis): boolean => value >= low && value <= high;
 
 /** A line as far as the frame: where it leaves the panel it is cut at the edge. */
@@ -360,36 +286,3 @@ function formatOf({ format, categories }: Axis): (value: number) => string {
       value >= 1e6 ? `${value / 1e6} M` : value >= 1000 ? `${value / 1000} k` : String(Number(value.toPrecision(12)));
   return (value) => String(Number(value.toPrecision(12)));
 }
-
-const nested = (svg: string, x: number, y: number): string =>
-  svg
-    .replace(/<style>.*?<\/style>/s, '')
-    .replace(/ class="[^"]*"/g, '')
-    .replace(/ font-family="[^"]*"/, '')
-    .replace('fill="currentColor"', `fill="${INK}"`)
-    .replaceAll('var(--plot-background)', 'white')
-    .replaceAll('currentColor', INK)
-    .replaceAll(/(-?\d+\.\d{3})\d+/g, '$1')
-    .replace(/<svg /, `<svg x="${round(x)}" y="${round(y)}" overflow="visible" `);
-
-function text(x: number, y: number, content: string, size: number, attributes = ''): string {
-  return `<text x="${round(x)}" y="${round(y)}" font-size="${size}" ${attributes}>${escapeXml(content)}</text>`;
-}
-
-const round = (value: number): number => Math.round(value * 100) / 100;
-
-export function wrap(content: string, size: number, width: number): string[] {
-  const most = Math.floor(width / (size * CHARACTER_WIDTH));
-  const lines: string[] = [];
-  let line = '';
-  for (const word of content.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > most) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return line === '' ? lines : [...lines, line];
-}
-
-export const escapeXml = (content: string): string =>
-  content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

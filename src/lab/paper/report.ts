@@ -1,6 +1,7 @@
 /** All figures in one HTML file that loads nothing from anywhere: SVG inline, methods, findings and the measured points in tables. */
-import { escapeXml } from './chart.ts';
+
 import type { Provenance } from './provenance.ts';
+import { escapeXml } from './svg.ts';
 
 export interface ReportFigure {
   readonly svg: string;

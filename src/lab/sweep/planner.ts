@@ -101,6 +101,8 @@ export class Planner {
   #budget: number;
   #running = 0;
   #load = 0;
+  /** When the budget was last made smaller, on the callers' clock. */
+  #reduced = Number.NEGATIVE_INFINITY;
 
   constructor({
     cores,
@@ -138,8 +140,13 @@ export class Planner {
     this.#load = this.#running === 0 ? 0 : this.#load - load;
   }
 
-  /** What a finished run says of the machine. */
-  learn(late: boolean): void {
+  /**
+   * What a run that ran from `began` to `now` says of the machine. What made many late at once was one event: of the late runs
+   * only those count that began after the last reduction, as TCP halves its window once a round trip.
+   */
+  learn(late: boolean, began = 0, now = began): void {
+    if (late && began < this.#reduced) return;
+    if (late) this.#reduced = now;
     const most = BUDGET_OF_CORES * this.#cores;
     const least = LEAST_BUDGET_OF_CORES * this.#cores;
     this.#budget = Math.min(most, Math.max(least, this.#budget * (late ? AFTER_LATE : AFTER_GOOD)));

@@ -221,12 +221,13 @@ class SweepRun {
           });
         }
         this.#progress.begin();
+        const began = performance.now();
         const result = await this.#runOnce(bed, task, directory);
         if (signal.aborted) return;
         this.#journal?.append(result);
         const again = !settles(result) && this.#mayRepeat(task);
         this.#progress.end(seconds, again);
-        this.#planner.learn(result.lateness.late);
+        this.#planner.learn(result.lateness.late, began, performance.now());
         this.#finished.push(result);
         if (again) this.#waiting.push({ cell, tasks: [{ ...task, attempt: task.attempt + 1 }] });
         this.#wake();
