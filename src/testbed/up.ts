@@ -168,6 +168,12 @@ async function build(
   }
 }
 
+/**
+ * Only the main thread has real-time priority. V8's helper threads have not, and a collection waits for them: on a busy machine
+ * that held links up for as long as a second.
+ */
+const DAEMON_FLAGS = ['--single-threaded-gc'];
+
 const BRIDGE_SYSCTLS = { 'net.ipv6.conf.all.disable_ipv6': '1', 'net.ipv6.conf.default.disable_ipv6': '1' };
 
 function startDaemon(paths: TestbedPaths, instance: string): Child {
@@ -176,7 +182,7 @@ function startDaemon(paths: TestbedPaths, instance: string): Child {
   try {
     const program = fileURLToPath(new URL('./daemon-main.js', import.meta.url));
     return new Child(
-      spawn(process.execPath, [program, paths.directory], {
+      spawn(process.execPath, [...DAEMON_FLAGS, program, paths.directory], {
         // Its own session: a Ctrl-C or a closed terminal does not reach it.
         detached: true,
         stdio: ['ignore', log, log, 'ipc'],

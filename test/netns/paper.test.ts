@@ -79,6 +79,40 @@ test.skipIf(missing !== undefined)(
   },
 );
 
+test.skipIf(missing !== undefined)(
+  'time-sequence is drawn from a capture: what noise took is what arrived out of order',
+  () => {
+    const demo = [
+      'demo',
+      '--octets',
+      '20000',
+      '--ber',
+      '3e-5',
+      '--seed',
+      '3',
+      '--name',
+      `pt${process.pid}`,
+      '--output',
+      'demo',
+      '--json',
+    ];
+    const replayed = run(...demo);
+    expect(replayed.status, replayed.stderr).toBe(0);
+    const [old] = JSON.parse(replayed.stdout).results;
+    const capture = join('demo', '2000-link.pcapng');
+    const drawn = run('paper', 'time-sequence', '--capture', capture, '--output', 'drawn', '--no-png', '--json');
+    expect(drawn.status, drawn.stderr).toBe(0);
+    const [{ findings }] = JSON.parse(drawn.stdout).figures;
+    expect(findings[0]).toContain(`${old.transfer.octets} octets in ${old.transfer.seconds.toFixed(1)} s`);
+    expect(findings[0]).toContain(`${old.transfer.retransmissions.total} sent again`);
+    expect(Number(/(\d+) lost to noise/.exec(findings[0])![1])).toBeGreaterThan(0);
+    expect(run('paper', 'time-sequence', '--capture', capture, '--link', 'nope').stderr).toContain('it has space');
+    expect(run('reproduce', join('drawn', 'time-sequence.svg')).stderr).toContain(
+      'no point that could be measured again',
+    );
+  },
+);
+
 test.skipIf(missing !== undefined)('an edited figure is told, and its reproduction ends with 1', () => {
   expect(run('paper', 'ntp', '--output', 'ntp', '--no-png').status).toBe(0);
   const good = run('reproduce', 'ntp/ntp.svg', '--json');

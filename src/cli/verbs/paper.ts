@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { bar, LiveLine } from '../../console/live-line.ts';
 import { table } from '../../console/table.ts';
+import { capturedTransfer } from '../../lab/paper/figures/captured.ts';
 import { FIGURES } from '../../lab/paper/figures/index.ts';
 import type { FigureModule } from '../../lab/paper/module.ts';
 import { makePaper, type PaperProgress, type PaperReport } from '../../lab/paper/paper.ts';
@@ -18,6 +19,8 @@ interface PaperOptions {
   readonly parallel?: string;
   readonly png: boolean;
   readonly fresh?: boolean;
+  readonly capture?: string;
+  readonly link?: string;
   readonly json?: boolean;
 }
 
@@ -30,6 +33,7 @@ export function command(): Command {
       'omni paper fer ntp                           # two that need no root and no testbeds',
       'omni paper --all                             # everything: some 15 minutes on 2 cores',
       'omni paper tcp-vs-ber --repetitions 2        # a quick look, with wide intervals',
+      'omni paper time-sequence --capture my.pcapng # of a capture of yours',
       'omni reproduce omni-paper/tcp-vs-ber.svg     # measures it again and compares',
     ],
   )
@@ -42,6 +46,8 @@ export function command(): Command {
     .option('--parallel <n>', 'runs side by side at most; default: as many as the machine carries')
     .option('--no-png', 'SVG only')
     .option('--fresh', 'make figures again that the directory has already (runs are kept)')
+    .option('--capture <file>', 'time-sequence: draw the largest transfer of this capture of the recorder')
+    .option('--link <name>', 'with --capture, of this link')
     .option('--json', 'print JSON')
     .action(run);
 }
@@ -51,7 +57,6 @@ async function run(names: readonly string[], options: PaperOptions): Promise<voi
     list(options.json ?? false);
     return;
   }
-  const figures = options.all ? FIGURES : FIGURES.filter(({ name }) => names.includes(name));
   const unknown = names.find((name) => !FIGURES.some((figure) => figure.name === name));
   if (unknown !== undefined)
     throw new VerbError(
@@ -59,6 +64,7 @@ async function run(names: readonly string[], options: PaperOptions): Promise<voi
       `there is no figure '${unknown}'`,
       `There are ${FIGURES.map(({ name }) => name).join(', ')}.`,
     );
+  const figures = await chooseFigures(names, options);
   const numbers = {
     ...(options.repetitions === undefined ? {} : { repetitions: whole(options.repetitions, '--repetitions') }),
     ...(options.parallel === undefined ? {} : { parallel: whole(options.parallel, '--parallel') }),
@@ -94,6 +100,16 @@ async function run(names: readonly string[], options: PaperOptions): Promise<voi
   } finally {
     release();
   }
+}
+
+async function chooseFigures(names: readonly string[], options: PaperOptions): Promise<readonly FigureModule[]> {
+  if (options.capture === undefined) {
+    if (options.link !== undefined) throw new VerbError(EXIT.usage, '--link goes with --capture');
+    return options.all ? FIGURES : FIGURES.filter(({ name }) => names.includes(name));
+  }
+  if (names.join() !== 'time-sequence')
+    throw new VerbError(EXIT.usage, '--capture draws one figure', 'omni paper time-sequence --capture FILE');
+  return [await capturedTransfer(options.capture, options.link)];
 }
 
 /** Refuses before the first run, with the remedy. */

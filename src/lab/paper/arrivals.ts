@@ -7,6 +7,8 @@ import { recordedPacket } from '../recorded-packets.ts';
 import { parseSegment } from '../trace/index.ts';
 
 export interface Arrivals {
+  /** Data segments of the flow that entered the link in this direction; none when the flow runs the other way. */
+  readonly sent: number;
   /** Seconds since the capture's first IP packet, as in a TransferReport; sequence from the flow's first. */
   readonly outOfOrder: readonly { readonly at: number; readonly sequence: number }[];
   readonly duplicates: number;
@@ -32,6 +34,7 @@ export async function readArrivals(file: string, of: FlowOf): Promise<Arrivals> 
   let first: number | undefined;
   let highest = -1;
   let duplicates = 0;
+  let sent = 0;
   let number = 0;
   for await (const { packet, interface: from } of readCaptureFile(file)) {
     const recorded = recordedPacket(packet, from, ++number);
@@ -51,7 +54,9 @@ export async function readArrivals(file: string, of: FlowOf): Promise<Arrivals> 
     first ??= segment.sequence;
     const sequence = (segment.sequence - first) >>> 0;
     if (isSent) {
-      if (segment.payloadOctets > 0) inFlight.set(recorded.packetId, { at, sequence });
+      if (segment.payloadOctets === 0) continue;
+      sent++;
+      inFlight.set(recorded.packetId, { at, sequence });
       continue;
     }
     if (segment.payloadOctets === 0) continue;
@@ -60,5 +65,5 @@ export async function readArrivals(file: string, of: FlowOf): Promise<Arrivals> 
     seen.add(sequence);
     highest = Math.max(highest, sequence);
   }
-  return { outOfOrder, duplicates, lostToNoise: lostToNoise!, lostInQueue: lostInQueue! };
+  return { sent, outOfOrder, duplicates, lostToNoise: lostToNoise!, lostInQueue: lostInQueue! };
 }
