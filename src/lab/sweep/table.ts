@@ -59,11 +59,15 @@ export interface CellSummary {
   readonly measures: Readonly<Record<string, MeasureSummary>>;
 }
 
-/** In the order in which cells first appear. */
+/** In the order of what varies, first key first. */
 export function summariseCells(results: readonly SweepResult[]): CellSummary[] {
   const cells = new Map<string, SweepResult[]>();
-  for (const result of results) cells.set(result.cell, [...(cells.get(result.cell) ?? []), result]);
-  return [...cells].map(([cell, runs]) => {
+  for (const result of results) {
+    const known = cells.get(result.cell);
+    if (known === undefined) cells.set(result.cell, [result]);
+    else known.push(result);
+  }
+  const summaries = [...cells].map(([cell, runs]) => {
     const sound = soundRuns(runs);
     const settled = new Set(sound.map(({ repetition }) => repetition));
     const open = new Map(runs.filter((r) => !settled.has(r.repetition)).map((r) => [r.repetition, r]));
@@ -85,6 +89,20 @@ export function summariseCells(results: readonly SweepResult[]): CellSummary[] {
       measures,
     };
   });
+  const keys = variedKeys(summaries);
+  return summaries.sort((a, b) => {
+    for (const key of keys) {
+      const order = compareValues(a.varied[key], b.varied[key]);
+      if (order !== 0) return order;
+    }
+    return 0;
+  });
+}
+
+function compareValues(a: unknown, b: unknown): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  const [x, y] = [valueText(a), valueText(b)];
+  return x.localeCompare(y, 'en', { numeric: true });
 }
 
 /** One sound run for each repetition: the first, should merged files have several. */
