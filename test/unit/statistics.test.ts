@@ -25,6 +25,21 @@ describe('statistics', () => {
     expect(values).toEqual([9, 1, 5, 7]);
   });
 
+  test('the summary has the intervals that resampling by hand has', () => {
+    for (const values of [
+      [9, 1, 5, 7],
+      [3, 3, 8, 1, 2, 9, 4],
+      [1, 2],
+    ]) {
+      const sorted = [...values].sort((a, b) => a - b);
+      const { meanInterval, medianInterval } = summarise(values, { seed: 5 });
+      expect(medianInterval).toEqual(bootstrap(sorted, median, { seed: 5 }));
+      const { low, high } = bootstrap(sorted, mean, { seed: 5 });
+      expect(meanInterval.low).toBeCloseTo(low, 12);
+      expect(meanInterval.high).toBeCloseTo(high, 12);
+    }
+  });
+
   test('a 95 % interval of the mean holds the true mean 95 times in 100', () => {
     let inside = 0;
     const rng = new Rng(7, 'statistics test');
