@@ -103,6 +103,7 @@ export class Planner {
   #load = 0;
   /** When the budget was last made smaller, on the callers' clock. */
   #reduced = Number.NEGATIVE_INFINITY;
+  #alone = false;
 
   constructor({
     cores,
@@ -127,17 +128,20 @@ export class Planner {
   /** Whether a run of this load may start now; one may always when nothing runs. */
   admits(load: number, alone = false): boolean {
     if (this.#running === 0) return true;
-    return !alone && this.#running < this.#most && this.#load + load <= this.#budget;
+    return !alone && !this.#alone && this.#running < this.#most && this.#load + load <= this.#budget;
   }
 
-  begin(load: number): void {
+  /** @param alone nothing else is admitted until it has ended */
+  begin(load: number, alone = false): void {
     this.#running++;
     this.#load += load;
+    this.#alone = alone;
   }
 
   end(load: number): void {
     this.#running--;
     this.#load = this.#running === 0 ? 0 : this.#load - load;
+    if (this.#running === 0) this.#alone = false;
   }
 
   /**

@@ -207,7 +207,7 @@ class SweepRun {
     const { cores: load, seconds } = this.#load(cell);
     const { signal } = this.#abort;
     const directory = join(this.#directory, String(++this.#batches));
-    this.#planner.begin(load);
+    this.#planner.begin(load, this.#isLast(tasks[0]!));
     let bed: Bed | undefined;
     try {
       mkdirSync(directory);

@@ -168,11 +168,11 @@ async function send(socket: Socket, octets: number, seed: string, signal: AbortS
     failure = error;
   });
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  const over = Promise.race([aborted(signal), closed]);
   while (left > 0 && !signal.aborted && failure === undefined) {
     const piece = left >= chunk.length ? chunk : chunk.subarray(0, left);
     left -= piece.length;
-    if (!socket.write(piece))
-      await Promise.race([new Promise<void>((resolve) => socket.once('drain', resolve)), aborted(signal), closed]);
+    if (!socket.write(piece)) await Promise.race([new Promise<void>((resolve) => socket.once('drain', resolve)), over]);
   }
   if (failure !== undefined) throw failure;
   if (!signal.aborted) socket.end();

@@ -128,6 +128,11 @@ describe('planner', () => {
     two.begin(0.01);
     expect(two.admits(0.01)).toBe(true);
     expect(two.admits(0.01, true)).toBe(false);
+    two.end(0.01);
+    two.begin(0.01, true);
+    expect(two.admits(0.01)).toBe(false);
+    two.end(0.01);
+    two.begin(0.01);
     two.begin(0.01);
     expect(two.admits(0.01)).toBe(false);
   });
