@@ -5,22 +5,28 @@
  *
  * The answer is a multipart/report with message/disposition-notification (RFC 3798) and the SHA-256 of what was stored.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual, type X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import PostalMime from 'postal-mime';
 import {
   type CommandOrders,
+  type CommandRefusal,
   checkCommandLoad,
+  checkSignedLoad,
+  type Envelope,
   fieldOf,
   formatIso,
   formatMailDate,
+  type HeaderSection,
   type LocalResult,
+  parseHeader,
   type Relay,
 } from '../apps/smtp/index.ts';
-import type { WallTime } from '../core/index.ts';
+import { OmniError, type WallTime } from '../core/index.ts';
 import { headerOf } from './mail-partials.ts';
 import type { LocalDelivery } from './mail-relay.ts';
+import { readCertificates, requireOpenssl, verifySmime } from './smime.ts';
 import { writeWholeFile } from './whole-file.ts';
 
 export interface CommandMailboxOptions {
@@ -28,6 +34,11 @@ export interface CommandMailboxOptions {
   readonly address: string;
   readonly folder: string;
   readonly keys: readonly { readonly id: string; readonly secret: string; readonly senders?: string[] | undefined }[];
+  readonly certificates: readonly {
+    readonly id: string;
+    readonly file: string;
+    readonly senders?: string[] | undefined;
+  }[];
   readonly windowSeconds: number;
   readonly operator?: string | undefined;
   readonly largestOctets: number;
@@ -40,6 +51,13 @@ export interface CommandMailboxOptions {
 export class CommandMailbox {
   readonly #options: CommandMailboxOptions;
   #counters: Record<string, number> = {};
+  /** S/MIME: digests of what was accepted, and the Unix seconds of their signing. */
+  #digests: Record<string, number> = {};
+  #signers: readonly {
+    readonly id: string;
+    readonly senders: readonly string[] | undefined;
+    readonly certificate: X509Certificate;
+  }[] = [];
   #accepted = 0;
   #refused = 0;
 
@@ -51,6 +69,21 @@ export class CommandMailbox {
     await mkdir(join(this.#options.folder, 'loads'), { recursive: true, mode: 0o700 });
     const text = await readFile(join(this.#options.folder, 'counters.json'), 'utf8').catch(() => '{}');
     this.#counters = JSON.parse(text) as Record<string, number>;
+    const { certificates } = this.#options;
+    if (certificates.length === 0) return;
+    await requireOpenssl();
+    this.#digests = JSON.parse(await readFile(this.#digestsFile, 'utf8').catch(() => '{}')) as Record<string, number>;
+    const signers = certificates.map(async ({ id, file, senders }) => {
+      const pem = await readFile(file, 'latin1').catch((cause: Error) => {
+        throw new OmniError('OMNI_READ', `reading the certificate of ${id}: ${cause.message}`, { cause });
+      });
+      return readCertificates(pem, file).map((certificate) => ({ id, senders, certificate }));
+    });
+    this.#signers = (await Promise.all(signers)).flat();
+  }
+
+  get #digestsFile(): string {
+    return join(this.#options.folder, 'signatures.json');
   }
 
   status(): Record<string, unknown> {
@@ -67,25 +100,15 @@ export class CommandMailbox {
     const known = await readFile(receipt, 'utf8').catch(() => undefined);
     if (known !== undefined) return this.#answer(delivery, JSON.parse(known));
     const { header } = await headerOf(read);
-    const message = await PostalMime.parse(await read(0, octets), { maxNestingDepth: 8 });
-    const [attachment] = message.attachments;
-    const content =
-      attachment === undefined
-        ? Buffer.from(message.text ?? '')
-        : Buffer.from(attachment.content as ArrayBuffer | Uint8Array as Uint8Array);
-    const fileName = attachment?.filename ?? 'load';
-    const sha256 = createHash('sha256').update(content).digest('hex');
-    const result = checkCommandLoad({
-      header,
-      reversePath: envelope.reversePath,
-      fileName,
-      sha256,
-      now: this.#options.now(),
-      windowSeconds: this.#options.windowSeconds,
-      key: (id) => this.#key(id),
-      verify: (id, text, signature) => verify(this.#options.keys.find((k) => k.id === id)!.secret, text, signature),
-      highest: (id) => this.#counters[id] ?? -1,
-    });
+    const octetsOfMessage = await read(0, octets);
+    const smime = /^(?:multipart\/signed|application\/(?:x-)?pkcs7-mime)\b/i.test(
+      fieldOf(header, 'content-type') ?? '',
+    );
+    const checked =
+      smime && this.#signers.length > 0
+        ? await this.#checkSmime(octetsOfMessage, header, envelope)
+        : await this.#checkHmac(octetsOfMessage, header, envelope);
+    const { result, sha256, fileName, content } = checked;
     if (!result.ok) {
       this.#refused++;
       log(`event=command-refused id=${envelope.id} from=<${envelope.reversePath}> reason=${result.reason}`);
@@ -95,16 +118,73 @@ export class CommandMailbox {
     }
     const { orders } = result;
     await writeWholeFile(join(this.#options.folder, 'loads', `${envelope.id}.load`), content);
-    const record = acceptedReceipt(orders, content.length);
+    const record = acceptedReceipt(orders, content.length, checked.digest);
     await writeWholeFile(receipt, `${JSON.stringify(record)}\n`);
-    this.#counters[orders.key] = orders.counter;
-    await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
+    await this.#remember(record);
     this.#accepted++;
     log(
       `event=command-load id=${envelope.id} key=${orders.key} octets=${content.length} sha256=${sha256} run=${record.runAt ?? 'now'}`,
     );
     return this.#answer(delivery, record, fieldOf(header, 'message-id'));
   };
+
+  async #checkHmac(octets: Uint8Array, header: HeaderSection, envelope: Envelope): Promise<CheckedLoad> {
+    const load = await attachmentOf(octets);
+    const result = checkCommandLoad({
+      header,
+      reversePath: envelope.reversePath,
+      fileName: load.fileName,
+      sha256: load.sha256,
+      now: this.#options.now(),
+      windowSeconds: this.#options.windowSeconds,
+      key: (id) => this.#key(id),
+      verify: (id, text, signature) => verify(this.#options.keys.find((k) => k.id === id)!.secret, text, signature),
+      highest: (id) => this.#counters[id] ?? -1,
+    });
+    return { ...load, result };
+  }
+
+  async #checkSmime(octets: Uint8Array, header: HeaderSection, envelope: Envelope): Promise<CheckedLoad> {
+    const signature = await verifySmime(
+      octets,
+      this.#signers.map(({ certificate }) => certificate),
+    );
+    if (!signature.ok) return { ...(await attachmentOf(octets)), result: signature };
+    const { certificate, digest, entity } = signature;
+    const load = await attachmentOf(entity);
+    const { id, senders } = this.#signers.find((s) => s.certificate.fingerprint256 === certificate.fingerprint256)!;
+    const result = checkSignedLoad({
+      header,
+      signedHeader: parseHeader(entity),
+      reversePath: envelope.reversePath,
+      key: { id, senders },
+      signed: wallTime(signature.signedMilliseconds),
+      validFrom: wallTime(Date.parse(certificate.validFrom)),
+      validTo: wallTime(Date.parse(certificate.validTo)),
+      fileName: load.fileName,
+      sha256: load.sha256,
+      now: this.#options.now(),
+      windowSeconds: this.#options.windowSeconds,
+      repeated: digest in this.#digests,
+    });
+    return { ...load, result, digest };
+  }
+
+  /** So that the load is not accepted again: its counter, or for S/MIME its digest while its time lies in the window. */
+  async #remember({ key, counter, digest, signed }: Receipt): Promise<void> {
+    if (digest === undefined) {
+      if (key === undefined || (this.#counters[key] ?? -1) >= counter!) return;
+      this.#counters[key] = counter!;
+      await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
+      return;
+    }
+    if (digest in this.#digests) return;
+    const now = Number(this.#options.now() / 1_000_000_000n);
+    // Twice the window: the clock may be wrong by one when it is set.
+    const fresh = Object.entries(this.#digests).filter(([, at]) => at > now - 2 * this.#options.windowSeconds);
+    this.#digests = { ...Object.fromEntries(fresh), [digest]: Math.round(Date.parse(signed ?? '') / 1000) };
+    await writeWholeFile(this.#digestsFile, `${JSON.stringify(this.#digests)}\n`);
+  }
 
   #key(id: string): { id: string; senders: readonly string[] | undefined } | undefined {
     const key = this.#options.keys.find((k) => k.id === id);
@@ -118,10 +198,7 @@ export class CommandMailbox {
   ): Promise<LocalResult> {
     const { envelope } = delivery;
     // A crash may have come between receipt and counters.
-    if (receipt.accepted && receipt.key !== undefined && (this.#counters[receipt.key] ?? -1) < receipt.counter!) {
-      this.#counters[receipt.key] = receipt.counter!;
-      await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
-    }
+    if (receipt.accepted) await this.#remember(receipt);
     const { operator, relay, address } = this.#options;
     const readers = new Set<string>();
     if (envelope.reversePath !== '') readers.add(envelope.reversePath);
@@ -200,6 +277,8 @@ interface Receipt {
   readonly reason?: string;
   readonly key?: string;
   readonly counter?: number;
+  /** S/MIME: of signer, time and content. */
+  readonly digest?: string;
   readonly sha256: string;
   readonly fileName: string;
   readonly octets: number;
@@ -208,10 +287,36 @@ interface Receipt {
   readonly runAt?: string | null;
 }
 
-function acceptedReceipt(orders: CommandOrders, octets: number): Receipt {
+interface Load {
+  readonly fileName: string;
+  readonly content: Buffer;
+  readonly sha256: string;
+}
+interface CheckedLoad extends Load {
+  readonly result:
+    | { readonly ok: true; readonly orders: CommandOrders }
+    | { readonly ok: false; readonly reason: CommandRefusal };
+  readonly digest?: string;
+}
+
+/** The first attachment of a message or an entity, or its text. */
+async function attachmentOf(octets: Uint8Array): Promise<Load> {
+  const message = await PostalMime.parse(octets, { maxNestingDepth: 8 });
+  const [attachment] = message.attachments;
+  const content =
+    attachment === undefined
+      ? Buffer.from(message.text ?? '')
+      : Buffer.from(attachment.content as ArrayBuffer | Uint8Array as Uint8Array);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return { fileName: attachment?.filename ?? 'load', content, sha256 };
+}
+
+const wallTime = (milliseconds: number): WallTime => (BigInt(milliseconds) * 1_000_000n) as WallTime;
+
+function acceptedReceipt(orders: CommandOrders, octets: number, digest: string | undefined): Receipt {
   const { key, counter, sha256, fileName, signed, runAt } = orders;
   const times = { signed: formatIso(signed), runAt: runAt === undefined ? null : formatIso(runAt) };
-  return { accepted: true, key, counter, sha256, fileName, octets, ...times };
+  return { accepted: true, key, counter, ...(digest && { digest }), sha256, fileName, octets, ...times };
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out

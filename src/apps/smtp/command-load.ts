@@ -4,6 +4,9 @@
  *
  *   omni-command-load-1 LF  key id LF  counter LF  time signed LF  time to run, or `now` LF  file name LF  SHA-256 in hex LF
  *
+ * An S/MIME signature (RFC 8551) does as well: its time of signing stands for the time signed, the digest of signer, time and content
+ * for the counter, and a time to run counts only when it is a field of the entity that was signed.
+ *
  * Header fields: Omni-Command-Key, -Counter, -Signed, -Run-At (optional), -Signature (hex). Replay is stopped twice: the counter
  * of a key must rise above the highest accepted one, and the time signed must lie inside a window, as far as the clock is set.
  */
@@ -46,7 +49,10 @@ export type CommandRefusal =
   | 'wrong-signature'
   | 'replayed'
   | 'outside-time-window'
-  | 'malformed';
+  | 'malformed'
+  | 'unknown-signer'
+  | 'weak-signature'
+  | 'certificate-not-valid';
 
 export interface CommandKey {
   readonly id: string;
@@ -92,4 +98,39 @@ export function checkCommandLoad(
   if (counter <= check.highest(keyId)) return refuse('replayed');
   if (Math.abs(secondsBetween(signed, check.now)) > check.windowSeconds) return refuse('outside-time-window');
   return { ok: true, orders };
+}
+
+/** An S/MIME signature that is right, by a certificate that is allowed; is it fresh, and was it here before? */
+export interface SignedLoadCheck {
+  /** Of the message, and of the entity that was signed. */
+  readonly header: HeaderSection;
+  readonly signedHeader: HeaderSection;
+  readonly reversePath: string;
+  readonly key: CommandKey;
+  readonly signed: WallTime;
+  readonly validFrom: WallTime;
+  readonly validTo: WallTime;
+  readonly fileName: string;
+  readonly sha256: string;
+  readonly now: WallTime;
+  readonly windowSeconds: number;
+  /** Accepted inside the window before. */
+  readonly repeated: boolean;
+}
+
+export function checkSignedLoad(
+  check: SignedLoadCheck,
+): { readonly ok: true; readonly orders: CommandOrders } | { readonly ok: false; readonly reason: CommandRefusal } {
+  const refuse = (reason: CommandRefusal) => ({ ok: false, reason }) as const;
+  const { key, signed, fileName, sha256 } = check;
+  const runText = fieldOf(check.signedHeader, 'omni-command-run-at');
+  const runAt = runText === undefined ? undefined : parseIso(runText);
+  // A time to run that nobody signed is nobody's order.
+  if (runText === undefined && fieldOf(check.header, 'omni-command-run-at') !== undefined) return refuse('malformed');
+  if (runText !== undefined && runAt === undefined) return refuse('malformed');
+  if (key.senders !== undefined && !key.senders.includes(check.reversePath)) return refuse('sender-not-allowed');
+  if (check.repeated) return refuse('replayed');
+  if (Math.abs(secondsBetween(signed, check.now)) > check.windowSeconds) return refuse('outside-time-window');
+  if (signed < check.validFrom || signed > check.validTo) return refuse('certificate-not-valid');
+  return { ok: true, orders: { key: key.id, counter: Number(signed / 1_000_000n), signed, runAt, fileName, sha256 } };
 }

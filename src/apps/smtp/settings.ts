@@ -91,8 +91,18 @@ export const mailSettings = z.strictObject({
             senders: z.array(z.string()).optional().describe('reverse-paths that may use it; default: any'),
           }),
         )
-        .min(1)
+        .default([])
         .describe('keys that command loads are signed with'),
+      certificates: z
+        .array(
+          z.strictObject({
+            id: z.string().min(1).describe('name of the signer, for receipts and logs'),
+            file: z.string().min(1).describe('PEM file with the certificate'),
+            senders: z.array(z.string()).optional().describe('reverse-paths that may use it; default: any'),
+          }),
+        )
+        .default([])
+        .describe('signers whose S/MIME signatures (RFC 8551) are accepted; only these certificates count'),
       windowSeconds: z
         .number()
         .positive()
@@ -105,6 +115,9 @@ export const mailSettings = z.strictObject({
         .positive()
         .default(16 * 1024 * 1024)
         .describe('largest command load'),
+    })
+    .refine(({ keys, certificates }) => keys.length + certificates.length > 0, {
+      error: 'give `keys` or `certificates`: without either, no command load is accepted',
     })
     .optional()
     .describe('take command loads by mail, signed'),
