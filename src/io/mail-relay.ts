@@ -146,10 +146,14 @@ export class MailRelay {
 
   /** What `omni mailq` asks for; in a testbed and over the control socket alike. */
   async handleRequest(method: string, params: unknown): Promise<unknown> {
-    const id = String((params as { id?: unknown } | undefined)?.id ?? '');
+    const { id: asked, skip, count } = (params ?? {}) as { id?: unknown; skip?: unknown; count?: unknown };
+    const id = String(asked ?? '');
     switch (method) {
       case 'list':
-        return { name: this.relay.name, queue: this.relay.list() } satisfies { name: string; queue: QueueLine[] };
+        return {
+          name: this.relay.name,
+          queue: this.relay.list({ skip: Number(skip ?? 0), count: Number(count ?? Number.POSITIVE_INFINITY) }),
+        } satisfies { name: string; queue: QueueLine[] };
       case 'hold':
       case 'release':
       case 'cancel': {

@@ -27,6 +27,13 @@ export interface QueueLine {
   readonly lastReply: string | undefined;
 }
 
+/** A part of the list: whole, it would not fit small memories. */
+export interface Page {
+  readonly skip: number;
+  readonly count: number;
+}
+const WHOLE: Page = { skip: 0, count: Number.POSITIVE_INFINITY };
+
 /** How many contacts a prediction looks ahead. */
 const CONTACTS = 60;
 
@@ -35,15 +42,18 @@ export function list(
   links: ReadonlyMap<string, HopLink>,
   plan: ContactPlan,
   now: WallTime,
+  { skip, count }: Page = WHOLE,
 ): QueueLine[] {
   const lines: QueueLine[] = [];
+  let at = 0;
   for (const hop of queue.hops) {
     const link = links.get(hop);
     const contacts = link?.scheduled ? contactsWith(plan, link.route.peers!, now, CONTACTS) : [];
     const predictions = link === undefined ? new Map<string, Prediction>() : predictHop(queue, link, contacts, now);
     for (const envelope of queue.all()) {
       const waiting = queue.queuedRecipients(envelope.id, hop);
-      if (waiting.length === 0) continue;
+      if (waiting.length === 0 || at++ < skip) continue;
+      if (lines.length >= count) return lines;
       const progress = progressOf(envelope, hop);
       const [next] = contacts;
       const prediction = envelope.held ? undefined : predictions.get(envelope.id);

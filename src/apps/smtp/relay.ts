@@ -10,7 +10,7 @@ import { composeNotice, wantsNotice } from './dsn.ts';
 import { type Envelope, isFinished, LOCAL_HOP, type Recipient } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
 import { HopLink } from './hop-link.ts';
-import { list, type QueueLine } from './listing.ts';
+import { list, type Page, type QueueLine } from './listing.ts';
 import type { Limits, Policy, Route } from './policy.ts';
 import type { Connection, ContactPlan, Dialed, LocalResult, MailStore } from './ports.ts';
 import type { Change, Notice, RetrySettings } from './queue.ts';
@@ -178,8 +178,8 @@ export class Relay {
     return this.#links.get(hop);
   }
 
-  list(): QueueLine[] {
-    return list(this.queue, this.#links, this.#ports.contacts, this.#ports.now());
+  list(page?: Page): QueueLine[] {
+    return list(this.queue, this.#links, this.#ports.contacts, this.#ports.now(), page);
   }
   get finished(): Iterable<Envelope> {
     return this.#finished.values();

@@ -60,7 +60,7 @@ function alone(folder: string): Source {
     list: async () => {
       if (running) {
         try {
-          return (await controlRequest(path, 'list')) as { queue: QueueLine[] };
+          return { queue: await wholeList((page) => controlRequest(path, 'list', page)) };
         } catch {
           // It was killed: the files are what is left.
         }
@@ -76,6 +76,17 @@ function alone(folder: string): Source {
   };
 }
 
+const PAGE = 1000;
+
+async function wholeList(ask: (page: object) => Promise<unknown>): Promise<QueueLine[]> {
+  const lines = new Map<string, QueueLine>();
+  for (let skip = 0; ; skip += PAGE) {
+    const { queue } = (await ask({ skip, count: PAGE })) as { queue: QueueLine[] };
+    for (const line of queue) lines.set(`${line.id} ${line.hop}`, line);
+    if (queue.length < PAGE) return [...lines.values()];
+  }
+}
+
 async function testbedQueues(node: string | undefined, testbed: string | undefined): Promise<Source[]> {
   const { paths } = await selectRunningTestbed(testbed);
   const scenario = readScenario(paths);
@@ -89,7 +100,8 @@ async function testbedQueues(node: string | undefined, testbed: string | undefin
   return relays.map((relay) => {
     const ask = (method: string, params: object) =>
       controlRequest(paths.controlSocket, 'service', { node: relay.name, service: 'smtp', method, params });
-    return { name: relay.name, list: async () => (await ask('list', {})) as { queue: QueueLine[] }, ask };
+    const list = async () => ({ queue: await wholeList((page) => ask('list', page)) });
+    return { name: relay.name, list, ask };
   });
 }
 
