@@ -82,7 +82,8 @@ const FTP_SERVERS = [
 ];
 const UNPACKED = {
   test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'python3-ntp'],
-  interop: FTP_SERVERS,
+  // Exim is a mail server, and excludes Postfix.
+  interop: [...FTP_SERVERS, 'exim4-daemon-light'],
   bench: FTP_SERVERS,
 };
 const PURPOSES = {

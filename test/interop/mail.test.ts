@@ -1,21 +1,10 @@
 /**
- * Stock mail programs against the relay on loopback: swaks, msmtp, s-nail, curl and mutt as senders, Postfix as upstream and downstream
- * peer. A program that is absent skips its test; `node scripts/setup.mjs --for=interop` installs the senders. The 50 MB message and Postfix
- * run with OMNI_HEAVY=1 (`npm run test:interop`).
+ * Stock mail programs against the relay on loopback: swaks, msmtp, s-nail, curl and mutt as senders. A program that is absent skips
+ * its test; `node scripts/setup.mjs --for=interop` installs them. The 50 MB message runs with OMNI_HEAVY=1 (`npm run test:interop`).
+ * Servers as peers are in mail-peers.test.ts.
  */
 import { execFile, spawn } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -173,104 +162,3 @@ describe('senders', () => {
     expect((await arrived('large')).length).toBeGreaterThan(50e6);
   });
 });
-
-describe.skipIf(!has('postfix') || process.getuid?.() !== 0 || !heavy)('Postfix', () => {
-  it('hands mail to the relay and takes mail from it', async () => {
-    const port = await freePort();
-    const config = join(folder, 'postfix');
-    const spool = join(folder, 'spool');
-    for (const made of [config, spool, join(folder, 'data'), join(folder, 'boxes')])
-      mkdirSync(made, { recursive: true });
-    chmodSync(folder, 0o755);
-    writeFileSync(join(config, 'transport'), `relay.test smtp:[127.0.0.1]:${relay.port}\n`);
-    const main = {
-      compatibility_level: '3.6',
-      queue_directory: spool,
-      data_directory: join(folder, 'data'),
-      command_directory: '/usr/sbin',
-      daemon_directory: '/usr/lib/postfix/sbin',
-      mail_owner: 'postfix',
-      myhostname: 'postfix.test',
-      mydestination: 'postfix.test',
-      inet_interfaces: '127.0.0.1',
-      inet_protocols: 'ipv4',
-      mynetworks: '127.0.0.0/8',
-      smtpd_recipient_restrictions: 'permit_mynetworks, reject',
-      transport_maps: `texthash:${join(config, 'transport')}`,
-      local_recipient_maps: '',
-      mailbox_transport: '',
-      virtual_mailbox_base: '/',
-      maillog_file: join(folder, 'maillog'),
-      maillog_file_prefixes: folder,
-      alias_maps: '',
-      luser_relay: 'root',
-      local_transport: `smtp:[127.0.0.1]:${relay.port}`,
-      smtp_host_lookup: 'native',
-    };
-    writeFileSync(
-      join(config, 'main.cf'),
-      Object.entries(main)
-        .map(([k, v]) => `${k} = ${v}\n`)
-        .join(''),
-    );
-    const services = readFileSync('/usr/share/postfix/master.cf.dist', 'utf8').replace(
-      /^smtp\s+inet.*$/m,
-      `127.0.0.1:${port} inet n - n - - smtpd`,
-    );
-    writeFileSync(join(config, 'master.cf'), services.replaceAll(/^(\S+\s+\S+\s+\S+\s+\S+\s+)y/gm, '$1n'));
-    execSyncOwner(join(folder, 'data'));
-    await run('postfix', ['-c', config, 'start']);
-    try {
-      // Upstream: Postfix relays into us.
-      const args = [
-        '-sS',
-        '--crlf',
-        '--url',
-        `smtp://127.0.0.1:${port}/client.test`,
-        '--mail-from',
-        'sender@client.test',
-      ];
-      await feed('curl', [...args, '--mail-rcpt', 'viapostfix@relay.test', '-T', '-'], letter('viapostfix'));
-      const got = await arrived('viapostfix');
-      expect(got).toContain('by postfix.test (Postfix)');
-      expect(got.endsWith(`\n\n${BODY}`)).toBe(true);
-      // Downstream: our relay hands to Postfix, which brings it back to the mailbox.
-      const upstream = await localRelay({
-        name: 'up.test',
-        policy: {
-          domains: ['up.test'],
-          relayFor: ['127.0.0.0/8'],
-          routes: [{ domain: '*', host: '127.0.0.1', port, peers: undefined, tls: 'opportunistic' }],
-        },
-      });
-      const direct = [
-        '-sS',
-        '--crlf',
-        '--url',
-        `smtp://127.0.0.1:${upstream.port}/client.test`,
-        '--mail-from',
-        'sender@client.test',
-      ];
-      await feed('curl', [...direct, '--mail-rcpt', 'throughpostfix@relay.test', '-T', '-'], letter('throughpostfix'));
-      expect((await arrived('throughpostfix')).endsWith(`\n\n${BODY}`)).toBe(true);
-      await upstream.close();
-    } finally {
-      await run('postfix', ['-c', config, 'stop']);
-    }
-    expect(readdirSync(join(spool, 'deferred'))).toEqual([]);
-  });
-});
-
-function execSyncOwner(path: string): void {
-  const id = Number(/^postfix:[^:]*:(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'))![1]);
-  chownSync(path, id, id);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
