@@ -5,7 +5,7 @@
  * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
  * further attempts start, soon and then later, until one connects. An abort resets the connection: unsent octets are thrown away.
  */
-import { resolveMx } from 'node:dns/promises';
+import dns from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Connection, Dialed, Route } from '../apps/smtp/index.ts';
@@ -104,6 +104,8 @@ class DialedConnection implements Connection {
       // Opportunistic TLS (RFC 7435) keeps listeners out, not impostors; `required` verifies the certificate.
       const secure = connectTls({
         socket: plain,
+        // Whom the certificate must name; without it Node would look for localhost.
+        host: this.#host,
         ...(isIP(this.#host) === 0 ? { servername: this.#host } : {}),
         rejectUnauthorized: tls === 'required',
         minVersion: 'TLSv1.2',
@@ -161,7 +163,7 @@ async function hostsFor(route: Route, domain: string): Promise<string[]> {
   if (route.host !== undefined) return [route.host];
   const literal = /^\[(?:IPv6:)?([0-9a-f.:]+)\]$/i.exec(domain);
   if (literal !== null) return [literal[1]!];
-  const records = await resolveMx(domain).catch((error: NodeJS.ErrnoException) => {
+  const records = await dns.resolveMx(domain).catch((error: NodeJS.ErrnoException) => {
     // No MX: the address of the domain itself (RFC 5321 section 5.1).
     if (error.code === 'ENODATA' || error.code === 'ENOTFOUND') return [];
     throw error;

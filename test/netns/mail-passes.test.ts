@@ -13,10 +13,10 @@ import { noTestbeds, onPath, TestbedSandbox } from '../support/testbed.ts';
 const reason = noTestbeds() ?? (onPath('curl') ? undefined : 'needs curl');
 if (reason !== undefined) console.log(`skipped: mail over passes: ${reason}`);
 
-const PERIOD_SECONDS = 12;
-const PASS_SECONDS = 6;
+const PERIOD_SECONDS = 8;
+const PASS_SECONDS = 5;
 /** Two passes' worth at 64 kbit/s. */
-const PRODUCT_OCTETS = 60_000;
+const PRODUCT_OCTETS = 40_000;
 
 describe.skipIf(reason !== undefined)('mail over passes in namespaces', () => {
   const sandbox = new TestbedSandbox('omm');
@@ -62,7 +62,7 @@ links:
     between: [surrey, spacecraft]
     up: { rate: 64k, delay: 10ms, ber: 1e-7 }
     down: { rate: 64k, delay: 10ms, ber: 1e-7 }
-    contacts: { period: ${PERIOD_SECONDS}s, duration: ${PASS_SECONDS}s, first: 3s }
+    contacts: { period: ${PERIOD_SECONDS}s, duration: ${PASS_SECONDS}s, first: 2s }
 `,
     );
     expect(await sandbox.run('up', scenario)).toMatchObject({ code: 0 });
@@ -74,7 +74,7 @@ links:
     writeFileSync(join(state('spacecraft'), `${outbox}.new`), product);
     renameSync(join(state('spacecraft'), `${outbox}.new`), join(state('spacecraft'), outbox!, 'earth.img'));
     // Too long for one pass, so that LOS falls into it.
-    const body = `${'The quick brown fox jumps over the lazy dog.\r\n'.repeat(1700)}.\r\nlast\r\n`;
+    const body = `${'The quick brown fox jumps over the lazy dog.\r\n'.repeat(950)}.\r\nlast\r\n`;
     const letter = join(sandbox.directory, 'letter.eml');
     writeFileSync(letter, `From: ops@surrey\r\nTo: box@spacecraft\r\nSubject: across\r\n\r\n${body}`);
     const curl = ['curl', '-sS', '--url', 'smtp://127.0.0.1/me', '--mail-from', 'ops@surrey'];

@@ -16,6 +16,13 @@ export const mailRouteSettings = z.strictObject({
     .enum(['never', 'opportunistic', 'required'])
     .default('opportunistic')
     .describe('STARTTLS; `required` also verifies the certificate'),
+  login: z
+    .strictObject({
+      user: z.string().min(1).describe('login name'),
+      password: z.string().min(1).describe('password'),
+    })
+    .optional()
+    .describe('log in there (AUTH PLAIN, over TLS only), as smarthosts want'),
   certificateAuthorityFile: z.string().optional().describe('PEM certificates to trust for `required`'),
 });
 

@@ -18,9 +18,18 @@ export const startMail: StartService = async (context: ServiceContext): Promise<
   const domains = settings.domains ?? [context.node];
   const name = settings.name ?? context.node;
   const routes = settings.routes.map((route): Route => {
-    const { domain, host, port, tls, certificateAuthorityFile: file } = route;
+    const { domain, host, port, tls, login, certificateAuthorityFile: file } = route;
     const ca = file === undefined ? {} : { certificateAuthorities: read(file) };
-    return { domain: domain.toLowerCase(), host, port, tls, peers: route.scheduled ? route.peers : undefined, ...ca };
+    const auth = login === undefined ? {} : { auth: login };
+    return {
+      domain: domain.toLowerCase(),
+      host,
+      port,
+      tls,
+      peers: route.scheduled ? route.peers : undefined,
+      ...ca,
+      ...auth,
+    };
   });
   const users = new Map(settings.users.map((user) => [user.name, user.password]));
   const queue = join(stateDirectory, 'queue');

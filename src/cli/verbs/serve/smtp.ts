@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import type { ContactPlan, Route } from '../../../apps/smtp/index.ts';
 import type { WallTime } from '../../../core/index.ts';
+import { watchInterfaces } from '../../../io/interface-watch.ts';
 import { refuseSecondRelay, serveMailControl } from '../../../io/mail-control.ts';
 import { MailRelay } from '../../../io/mail-relay.ts';
 import { EXIT } from '../../exit-codes.ts';
@@ -26,6 +27,7 @@ interface Options {
   readonly tlsKey?: string;
   readonly user: string[];
   readonly size?: string;
+  readonly watch: string[];
   readonly quiet?: boolean;
   readonly json?: boolean;
 }
@@ -46,7 +48,7 @@ export function command(): Command {
     .option('--relay-for <network>', 'clients that may send anywhere, as 10.0.0.0/8; repeatable', gather, [])
     .option(
       '--route <domain=host:port[,…]>',
-      'next hop for a domain, .domain or *; then peer=NAME in the plan, always, tls=never|opportunistic|required, ca=FILE; repeatable',
+      'next hop for a domain, .domain or *; then peer=NAME in the plan, always, tls=never|opportunistic|required, ca=FILE, login=FILE (USER:PASSWORD in it); repeatable',
       gather,
       [],
     )
@@ -58,6 +60,12 @@ export function command(): Command {
     .option('--tls-cert <file>', 'PEM certificate chain, for STARTTLS')
     .option('--tls-key <file>', 'PEM private key')
     .option('--user <name:password>', 'who may log in (AUTH PLAIN over TLS) and send anywhere; repeatable', gather, [])
+    .option(
+      '--watch <interface>',
+      'try at once when it comes up, or receives a packet after a silence; repeatable',
+      gather,
+      [],
+    )
     .option('--size <octets>', 'largest message taken')
     .option('--quiet', 'log only what goes wrong')
     .option('--json', 'print where it listens as JSON, once it does')
@@ -108,6 +116,10 @@ async function run(options: Options): Promise<void> {
         }),
   });
   const control = await serveMailControl(queue, relay);
+  const unwatch = watchInterfaces(options.watch, (name) => {
+    log(`event=sign-of-life interface=${name}`);
+    relay.relay.signOfLife();
+  });
   const { addresses } = relay;
   if (options.json) printJson({ addresses, queue, pid: process.pid });
   for (const { address, port } of addresses) note(`omni: SMTP on ${address} port ${port}, queue in ${queue}`);
@@ -115,6 +127,7 @@ async function run(options: Options): Promise<void> {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => done(name));
   });
   note(`omni: ${signal}, ending the sessions; the queue stays`);
+  unwatch();
   control.close();
   await relay.close();
 }
@@ -152,7 +165,10 @@ export function parseRoute(text: string, scheduled: boolean): Route {
     const [key, value] = option.split('=', 2) as [string, string | undefined];
     if (key === 'always') route = { ...route, peers: undefined };
     else if (key === 'peer' && value) route = { ...route, peers: [...(route.peers ?? []), value] };
-    else if (key === 'ca' && value) route = { ...route, certificateAuthorities: read('--route ca', value) };
+    else if (key === 'login' && value) {
+      const [user, password] = splitUser(read('--route login', value).trim());
+      route = { ...route, auth: { user, password } };
+    } else if (key === 'ca' && value) route = { ...route, certificateAuthorities: read('--route ca', value) };
     else if (key === 'tls' && (value === 'never' || value === 'opportunistic' || value === 'required'))
       route = { ...route, tls: value };
     else throw wrong(`'${option}' is not known`);
@@ -162,7 +178,7 @@ export function parseRoute(text: string, scheduled: boolean): Route {
 
 function splitUser(text: string): [string, string] {
   const colon = text.indexOf(':');
-  if (colon < 1) throw usage(`--user ${text}: no password`, 'Write --user NAME:PASSWORD.');
+  if (colon < 1) throw usage('a login without a password', 'Write NAME:PASSWORD.');
   return [text.slice(0, colon), text.slice(colon + 1)];
 }
 

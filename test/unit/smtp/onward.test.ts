@@ -1,0 +1,195 @@
+/** Delivery onward: by the mail exchangers of a local name server, by a smarthost that wants TLS and a login, and without any plan. */
+import { createSocket, type Socket } from 'node:dgram';
+import dns from 'node:dns/promises';
+import { createTransport } from 'nodemailer';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Connection, Dialed, PolicySettings } from '../../../src/apps/smtp/index.ts';
+import { Rng, type WallTime } from '../../../src/core/index.ts';
+import { type LocalRelay, localRelay, testCertificate } from '../../support/mail/local-relay.ts';
+import { RelayNode } from '../../support/mail/relay-node.ts';
+import { latin1 } from '../../support/mail/server-session.ts';
+import { Simulation } from '../../support/mail/simulation.ts';
+
+const ends: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+async function relay(options: Parameters<typeof localRelay>[0] = {}): Promise<LocalRelay> {
+  const made = await localRelay(options);
+  ends.push(() => made.close());
+  return made;
+}
+const send = (to: LocalRelay, address: string) =>
+  createTransport({ host: '127.0.0.1', port: to.port, ignoreTLS: true }).sendMail({
+    from: 'me@relay.test',
+    to: address,
+    subject: 'onward',
+    text: 'hello',
+  });
+const onward = (routes: PolicySettings['routes']): PolicySettings => ({
+  domains: ['relay.test'],
+  relayFor: ['127.0.0.0/8'],
+  routes,
+});
+
+/** A name server on loopback that answers MX questions from a table. */
+async function nameServer(exchangers: Record<string, readonly (readonly [number, string])[]>): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.on('message', (query, { port, address }) => {
+    const labels: string[] = [];
+    let at = 12;
+    for (let length = query[at]!; length > 0; length = query[at]!) {
+      labels.push(query.toString('latin1', at + 1, at + 1 + length));
+      at += length + 1;
+    }
+    const question = query.subarray(12, at + 5);
+    const mx = query.readUInt16BE(at + 1) === 15 ? exchangers[labels.join('.').toLowerCase()] : undefined;
+    const answers = (mx ?? []).map(([preference, host]) => {
+      const name = Buffer.concat([
+        ...host
+          .split('.')
+          .filter(Boolean)
+          .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`, 'latin1')),
+        Buffer.from([0]),
+      ]);
+      const head = Buffer.from([
+        0xc0,
+        12,
+        0,
+        15,
+        0,
+        1,
+        0,
+        0,
+        0,
+        60,
+        0,
+        name.length + 2,
+        preference >> 8,
+        preference & 255,
+      ]);
+      return Buffer.concat([head, name]);
+    });
+    const header = Buffer.from([
+      query[0]!,
+      query[1]!,
+      0x81,
+      mx === undefined ? 0x83 : 0x80,
+      0,
+      1,
+      0,
+      answers.length,
+      0,
+      0,
+      0,
+      0,
+    ]);
+    socket.send(Buffer.concat([header, question, ...answers]), port, address);
+  });
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  const before = dns.getServers();
+  dns.setServers([`127.0.0.1:${socket.address().port}`]);
+  ends.push(() => {
+    dns.setServers(before);
+    socket.close();
+  });
+  return socket;
+}
+
+describe('delivery by MX (RFC 5321 section 5.1)', () => {
+  it('takes the exchangers in their order, and the next when one is not there', async () => {
+    const far = await relay({ name: 'far.test', policy: { domains: ['far.test'], relayFor: [], routes: [] } });
+    await nameServer({
+      'far.test': [
+        [20, 'localhost'],
+        [10, 'not-there.invalid'],
+      ],
+    });
+    const routes = [{ domain: '*', host: undefined, port: far.port, peers: undefined, tls: 'never' as const }];
+    const near = await relay({ policy: onward(routes) });
+    await send(near, 'pi@far.test');
+    await far.until(() => far.mailbox('pi').length === 1);
+    expect(far.mailbox('pi')[0]).toContain('Subject: onward');
+  });
+
+  it('goes to the domain itself without MX, and nowhere with a null MX (RFC 7505)', async () => {
+    const far = await relay({ name: 'far.test', policy: { domains: ['localhost'], relayFor: [], routes: [] } });
+    await nameServer({ 'none.test': [[0, '.']] });
+    const routes = [{ domain: '*', host: undefined, port: far.port, peers: undefined, tls: 'never' as const }];
+    const near = await relay({ policy: onward(routes) });
+    await send(near, 'pi@localhost');
+    await far.until(() => far.mailbox('pi').length === 1);
+    await send(near, 'pi@none.test');
+    await near.until(() => near.log.some((line) => line.includes('the domain takes no mail')));
+    expect(near.mail.relay.list().map(({ recipients }) => recipients)).toEqual([['pi@none.test']]);
+  });
+});
+
+describe('a smarthost', () => {
+  const tls = testCertificate();
+  it.skipIf(tls === undefined)(
+    'gets all other mail over verified TLS, with a login; a wrong certificate gets nothing',
+    async () => {
+      const smarthost = await relay({
+        name: 'smart.test',
+        policy: { domains: ['world.test'], relayFor: [], routes: [] },
+        tls: tls!,
+        authenticate: async (user, password) => user === 'craft' && password === 'orbit',
+      });
+      const auth = { user: 'craft', password: 'orbit' };
+      const route = {
+        domain: '*',
+        host: '127.0.0.1',
+        port: smarthost.port,
+        peers: undefined,
+        tls: 'required' as const,
+        auth,
+      };
+      const near = await relay({ policy: onward([{ ...route, certificateAuthorities: tls!.cert }]) });
+      await send(near, 'pi@world.test');
+      await smarthost.until(() => smarthost.mailbox('pi').length === 1);
+      expect(smarthost.mailbox('pi')[0]).toContain('with ESMTPSA');
+      const wary = await relay({ policy: onward([{ ...route, certificateAuthorities: testCertificate()!.cert }]) });
+      await send(wary, 'chief@world.test');
+      await wary.until(() => wary.log.some((line) => /event=session-ended .*certificate/.test(line)));
+      expect(smarthost.mailbox('chief')).toEqual([]);
+    },
+  );
+});
+
+describe('without a known contact', () => {
+  it('probes every 20 seconds, and at once on a sign of life', async () => {
+    const simulation = new Simulation(955_000_000_000_000_000n as WallTime);
+    const dials: number[] = [];
+    const begin = simulation.now;
+    const node = new RelayNode({
+      name: 'ground.test',
+      address: '10.0.0.1',
+      simulation,
+      rng: new Rng(1, 'probing'),
+      stepSeconds: 0,
+      policy: {
+        domains: ['ground.test'],
+        relayFor: ['10.0.0.0/8'],
+        routes: [{ domain: 'craft.test', host: '10.0.0.2', port: 25, peers: ['craft'], tls: 'never' }],
+      },
+      contacts: { always: false, next: () => [] },
+      dial: (dialed: Dialed): Connection => {
+        dials.push(Number(simulation.now - begin) / 1e9);
+        simulation.after(1, () => dialed.closed('no answer'));
+        return { write: async () => {}, startTls: async () => {}, end: () => {}, abort: () => {} };
+      },
+    });
+    await node.start();
+    const client = { address: '10.9.9.9', name: 'user', secure: false };
+    const { transaction } = await node.relay.receiver.mail(client, { reversePath: 'a@ground.test' });
+    transaction!.recipient('b@craft.test', {});
+    await transaction!.write(latin1('Subject: x\r\n\r\nx\r\n'));
+    expect(await transaction!.end()).toMatchObject({ code: 250 });
+    await simulation.runUntil((begin + 50_000_000_000n) as WallTime);
+    expect(dials).toEqual([0, 21, 42]);
+    node.relay.signOfLife('craft');
+    await simulation.runUntil((begin + 52_000_000_000n) as WallTime);
+    expect(dials).toEqual([0, 21, 42, 50]);
+  });
+});
