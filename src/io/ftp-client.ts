@@ -13,6 +13,7 @@ import { type ContactForecast, deadlineInContact, type TransferJob } from '../ap
 import { instant, seconds, type WallTime } from '../core/index.ts';
 import type { TransferDisk } from './transfer-disk.ts';
 import { TransferPart } from './transfer-part.ts';
+import { unacknowledgedOctets } from './unacknowledged.ts';
 
 export type Outcome =
   | { readonly kind: 'done'; readonly verified: 'sha256' | 'size' }
@@ -136,16 +137,21 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
   await client.send('TYPE I');
   let counted = 0;
   client.trackProgress(({ bytes, type }) => {
-    if (type !== 'upload') return;
-    watchdog.alive();
-    job.movedOctets += bytes - counted;
-    counted = bytes;
-    options.onProgress(begin + bytes, source.size);
+    const socket = client.ftp.dataSocket;
+    if (type !== 'upload' || socket === undefined) return;
+    // Told twice a second, whether anything moved or not.
+    const arrived = Math.max(counted, bytes - unacknowledgedOctets(socket));
+    if (arrived > counted) watchdog.alive();
+    job.movedOctets += arrived - counted;
+    counted = arrived;
+    options.onProgress(begin + arrived, source.size);
   });
   const outgoing = Readable.from(outgoingOctets(job, begin, options), { objectMode: false });
   if (begin === 0) await client.uploadFrom(outgoing, job.remotePath);
   else if (begin < source.size) await client.appendFrom(outgoing, job.remotePath);
   client.trackProgress();
+  job.movedOctets += Math.max(0, source.size - begin - counted);
+  watchdog.alive();
   const size = await client.size(job.remotePath);
   if (size !== source.size) {
     // Not ours any more, or damaged: the next attempt begins anew.
