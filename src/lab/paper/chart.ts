@@ -229,19 +229,21 @@ const CAP = {
 } as Plot.VectorShape;
 
 const SWARM_LEVELS = 60;
-/** Samples of one x beside each other where their values nearly coincide. */
+/** In units of the axis, whose categories are 1 apart. */
+const SWARM_WIDTH = 0.34;
+/** Samples of one x beside each other where their values nearly coincide; closer when they are many. */
 function swarm(points: Series['points'], { x, y }: Panel): { x: number; y: number }[] {
   const step = (x.domain[1] - x.domain[0]) / 160;
-  const seen = new Map<string, number>();
-  return points
-    .filter(({ low }) => low === undefined)
-    .map((point) => {
-      const level = Math.round(((point.y - y.domain[0]) / (y.domain[1] - y.domain[0])) * SWARM_LEVELS);
-      const key = `${point.x} ${level}`;
-      const nth = seen.get(key) ?? 0;
-      seen.set(key, nth + 1);
-      return { x: point.x + (nth % 2 === 0 ? 1 : -1) * Math.ceil(nth / 2) * step, y: point.y };
-    });
+  const levels = new Map<string, { x: number; y: number }[]>();
+  for (const point of points.filter(({ low }) => low === undefined)) {
+    const level = Math.round(((point.y - y.domain[0]) / (y.domain[1] - y.domain[0])) * SWARM_LEVELS);
+    const key = `${point.x} ${level}`;
+    levels.set(key, [...(levels.get(key) ?? []), point]);
+  }
+  return [...levels.values()].flatMap((level) => {
+    const apart = Math.min(step, SWARM_WIDTH / level.length);
+    return level.map((point, n) => ({ x: point.x + (n - (level.length - 1) / 2) * apart, y: point.y }));
+  });
 }
 
 const within = (value: number, { domain: [low, high] }: Axis): boolean => value >= low && value <= high;
