@@ -37,6 +37,8 @@ export interface AttemptOptions {
 }
 
 const SAVE_EVERY_MS = 5000;
+/** One write to the socket: progress is known to this. */
+const OUTGOING_OCTETS = 16_384;
 /** Where an unfinished download is kept: beside its target. */
 export const partPath = (job: TransferJob): string => `${job.localPath}.omni-part`;
 
@@ -140,7 +142,7 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
     const socket = client.ftp.dataSocket;
     if (type !== 'upload' || socket === undefined) return;
     // Told twice a second, whether anything moved or not.
-    const arrived = Math.max(counted, bytes - unacknowledgedOctets(socket));
+    const arrived = Math.max(counted, bytes - socket.writableLength - unacknowledgedOctets(socket));
     if (arrived > counted) watchdog.alive();
     job.movedOctets += arrived - counted;
     counted = arrived;
@@ -168,7 +170,8 @@ async function put(client: Client, job: TransferJob, options: AttemptOptions, wa
 async function* outgoingOctets(job: TransferJob, begin: number, options: AttemptOptions): AsyncIterable<Uint8Array> {
   job.begun = true;
   await options.save(job);
-  yield* options.disk.octets(job.localPath, begin);
+  for await (const block of options.disk.octets(job.localPath, begin))
+    for (let at = 0; at < block.length; at += OUTGOING_OCTETS) yield block.subarray(at, at + OUTGOING_OCTETS);
 }
 
 async function describeRemote(client: Client, path: string): Promise<{ size: number; modifiedMs: number }> {
