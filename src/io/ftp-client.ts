@@ -77,8 +77,10 @@ async function fetch(client: Client, job: TransferJob, options: AttemptOptions, 
   const same = job.source?.size === source.size && job.source.modifiedMs === source.modifiedMs;
   const here = same ? await disk.size(part) : 0;
   // The last attempt had checked the file and given it its name, and came no further.
-  if (same && job.verified !== undefined && here === 0 && (await disk.size(job.localPath)) === source.size)
+  if (same && job.verified !== undefined && here === 0 && (await disk.size(job.localPath)) === source.size) {
+    await disk.syncFolder(dirname(job.localPath));
     return { kind: 'done', verified: job.verified };
+  }
   // After a crash of the machine only what was forced out counts.
   const trusted = job.bootId === disk.bootId ? here : Math.min(here, job.safeOctets);
   const begin = trusted <= source.size ? trusted : 0;

@@ -88,6 +88,8 @@ export class TransferQueue {
       const remains = pid !== undefined && (Number(pid) === process.pid || !isRunning(Number(pid)));
       if (remains) await this.disk.unlink(join(this.folder, name)).catch(() => {});
     }
+    // A job that was renamed and not forced out when its process ended counts from now on.
+    await this.disk.syncFolder(this.folder);
   }
 
   /** The right to work on this queue; undefined when another process has it. */
