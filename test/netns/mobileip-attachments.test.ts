@@ -141,11 +141,12 @@ describe.skipIf(reason !== undefined)('a mobile node', () => {
       });
       const registration = await registeredBy(next);
       expect(registration).toMatchObject({ ...expected[next as keyof typeof expected], networks: 1 });
-      const echoed = echo();
+      // One after the other: behind what TCP puts into the queue a ping waits longer than ping does.
       const pings = await Promise.all([ping('control', HOME), ping('control', INSTRUMENT), ping('bench', HOME)]);
+      const echoed = await echo();
       const now = await services();
       const inTime = now.mobileNode.registration?.link === next && now.mobileNode.state === 'registered';
-      const result = [...pings.map(({ received }) => received), await echoed];
+      const result = [...pings.map(({ received }) => received), echoed];
       if (JSON.stringify(result) !== '[2,2,2,"same"]') {
         console.log(`${next}: ${result}, ${inTime ? 'in' : 'out of'} time`);
         continue;
