@@ -74,8 +74,9 @@ test.skipIf(missing !== undefined)(
     expect(counts['not measured']).toBe(0);
     expect(again.status).toBe(counts.outside === 0 ? 0 : 1);
     for (const { measured } of points) expect(measured.y).toBeGreaterThanOrEqual(0);
-    // A testbed has its record there until all of it is gone.
-    expect(readdirSync(join(folder, 'run'))).toEqual([]);
+    // A testbed has its record there until all of it is gone; the last one takes the folder along.
+    const testbeds = join(folder, 'run');
+    expect(existsSync(testbeds) ? readdirSync(testbeds) : []).toEqual([]);
   },
 );
 
