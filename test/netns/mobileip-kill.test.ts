@@ -15,7 +15,7 @@ const PYTHON = '/usr/bin/python3';
 const reason =
   noTestbeds() ?? (onPath('curl') && spawnSync(PYTHON, ['-V']).status === 0 ? undefined : 'needs curl, python3');
 if (reason !== undefined) console.log(`skipped: Mobile IP agents killed: ${reason}`);
-const KILLS = process.env.OMNI_HEAVY === '1' ? 100 : 30;
+const KILLS = process.env.OMNI_HEAVY === '1' ? 100 : 12;
 if (KILLS < 100) console.log('Mobile IP agents are killed 30 times; 100 with OMNI_HEAVY=1');
 const SEED = Number(process.env.OMNI_SEED ?? 107);
 
