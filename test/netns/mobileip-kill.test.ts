@@ -1,5 +1,5 @@
 // kill -9 of home agent, foreign agents and mobile node at random under transfers: service is back within a registration's time of the
-// process, the transfers end whole, and no route, rule or binding of a dead process is left. 30 times; 100 with OMNI_HEAVY=1.
+// process, the transfers end whole, and no route, rule or binding of a dead process is left. 12 times; 100 with OMNI_HEAVY=1.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const reason =
   noTestbeds() ?? (onPath('curl') && spawnSync(PYTHON, ['-V']).status === 0 ? undefined : 'needs curl, python3');
 if (reason !== undefined) console.log(`skipped: Mobile IP agents killed: ${reason}`);
 const KILLS = process.env.OMNI_HEAVY === '1' ? 100 : 12;
-if (KILLS < 100) console.log('Mobile IP agents are killed 30 times; 100 with OMNI_HEAVY=1');
+if (KILLS < 100) console.log('Mobile IP agents are killed 12 times; 100 with OMNI_HEAVY=1');
 const SEED = Number(process.env.OMNI_SEED ?? 107);
 
 const STATIONS = ['dryden', 'merritt', 'wallops'] as const;
