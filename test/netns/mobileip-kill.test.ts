@@ -175,8 +175,8 @@ describe.skipIf(reason !== undefined)(`${KILLS} times kill -9`, () => {
       const arrivals = await Promise.all([firstArrival(toGround, back), firstArrival(toSpace, back)]);
       const served = arrivals.reduce((a, b) => (a > b ? a : b));
       times.push({ victim, milliseconds: Number(served - back) / 1e6, gap: Number(served - killed) / 1e6 });
-      // In the long run a transfer has time to go on between two kills, as it has in life.
-      await pause(rng.below(KILLS < 100 ? 200 : 3000));
+      // A transfer has time to go on between two kills, as it has in life.
+      await pause(rng.below(3000));
     }
     const last = performance.now();
     // Visits and bindings settle: a revocation to a station that was dead is repeated.

@@ -98,11 +98,20 @@ test.skipIf(skip !== undefined).each([
     const lives = new PacketLives(packets);
     const lost = packets.filter((packet) => packet.tap === 'dropped');
     expect(lost.length).toBeGreaterThanOrEqual(5);
-    for (const { packetId } of lost) {
+    const wire = packets.filter((packet) => packet.tap === 'frame-sent').sort((a, b) => (a.at < b.at ? -1 : 1));
+    /** Noise in the flag between two frames makes one of them: the second is lost without a bit of its own being hit. */
+    const wasJoined = ({ packetId, direction }: RecordedPacket): boolean => {
+      const frames = wire.filter((frame) => frame.direction === direction);
+      const before = frames[frames.findIndex((frame) => frame.packetId === packetId) - 1];
+      return lost.some((packet) => packet.packetId === before?.packetId);
+    };
+    for (const dropped of lost) {
+      const { packetId } = dropped;
       const life = lives.life(packetId)!;
       const hop = life.hops[0]!;
       expect(hop.dropped?.reason).toMatch(/^(noise-|queue-full)/);
-      if (hop.dropped?.reason !== 'queue-full') expect(hop.received?.hit.length).toBeGreaterThan(0);
+      if (hop.dropped?.reason !== 'queue-full' && !wasJoined(dropped))
+        expect(hop.received?.hit.length).toBeGreaterThan(0);
       expect(describeLife(life)).toContain('dropped');
     }
     // What was lost is sent again, unless an earlier copy of it had arrived.
