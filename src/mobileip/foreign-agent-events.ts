@@ -36,7 +36,12 @@ export type ForeignAgentEvent =
       readonly why: 'expired' | 'deregistered' | 'revoked' | 'moved' | 'moved-link';
       readonly visitor: Visitor;
     }
-  | { readonly kind: 'relayed'; readonly homeAddress: Ipv4Address; readonly homeAgent: Ipv4Address }
+  | {
+      readonly kind: 'relayed';
+      readonly link: string;
+      readonly homeAddress: Ipv4Address;
+      readonly homeAgent: Ipv4Address;
+    }
   | { readonly kind: 'denied'; readonly code: number; readonly homeAddress: Ipv4Address }
   | { readonly kind: 'discarded'; readonly reason: string; readonly source: Ipv4Address }
   | { readonly kind: 'advertised'; readonly link: string; readonly sequence: number };

@@ -175,6 +175,7 @@ export class ForeignAgentTunnel {
   }
 
   #deliver(packet: PacketBuffer, outerSource: Ipv4Address, udp: boolean, now: Instant): void {
+    this.#options.state.heardFrom(outerSource);
     const home = ipv4Destination(packet.arena, packet.start);
     const visitor = this.#served(home, now);
     if (visitor === undefined) this.#deliverEarly(packet, home, outerSource, now);

@@ -241,7 +241,7 @@ export class ForeignAgent implements Machine<ForeignAgentInput, ForeignAgentTran
       expiresAt: plus(now, seconds(options.pendingSeconds)),
     });
     this.counters.add('relayed');
-    this.#events.push({ kind: 'relayed', homeAddress: request.homeAddress, homeAgent: request.homeAgent });
+    this.#events.push({ kind: 'relayed', link, homeAddress: request.homeAddress, homeAgent: request.homeAgent });
     this.#sendHome(request.homeAgent, MOBILE_IP_PORT, writer.finish());
   }
 

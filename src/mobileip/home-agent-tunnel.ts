@@ -149,6 +149,7 @@ export class HomeAgentTunnel {
   /** The inner datagram of a tunnel whose other end is `outerSource`. */
   #accept(packet: PacketBuffer, outerSource: Ipv4Address, port: number | undefined, now: Instant): void {
     const { arena, start } = packet;
+    this.#options.state.heardFrom(outerSource);
     const source = ipv4Source(arena, start);
     const destination = ipv4Destination(arena, start);
     // Returned by a foreign agent that the mobile node has left.

@@ -95,6 +95,7 @@ export class MobileNodeTunnel {
   }
 
   #inward(packet: PacketBuffer, now: Instant): void {
+    this.#options.state.heardFrom(this.#options.homeAgent);
     const destination = ipv4Destination(packet.arena, packet.start);
     const { address, networks } = this.#options;
     if (destination !== address && !networks.some((prefix) => contains(prefix, destination))) {

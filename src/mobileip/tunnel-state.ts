@@ -4,6 +4,11 @@
  * A router inside the tunnel may return only 8 octets of what it could not deliver, which is not enough to find the original
  * sender. So an error changes the tunnel's soft state, and the next datagrams that would meet it again are answered from here.
  * When the whole inner header came back, the original sender is told at once. What is relayed as what: section 4's list.
+ *
+ * Two things go further than the text. What arrives out of the tunnel proves that its exit is there, and ends what was believed
+ * to the contrary. And "protocol unreachable" says that the exit's host lives while its agent does not, which is what an agent
+ * that starts again looks like: nobody is told before it has gone on for a while (section 4.1 has a SHOULD). A kernel that gets
+ * "host unreachable" for its SYN-ACK forgets the connection and resets what the client, which has the SYN-ACK, sends next.
  */
 import { type Duration, type Instant, minutes, plus, seconds } from '../core/index.ts';
 import {
@@ -30,6 +35,8 @@ import { TUNNEL_HEADER_OCTETS } from './encapsulation.ts';
 const MTU_LIFETIME: Duration = minutes(10);
 /** How long an unreachable exit is believed; a tunnel whose exit answers again is noticed by then. */
 const UNREACHABLE_LIFETIME: Duration = seconds(10);
+/** For so long an exit without an agent is expected back; longer than a killed process takes to be started again. */
+const PROTOCOL_PATIENCE: Duration = seconds(10);
 /** RFC 1191 section 7.1: plateaus for routers that do not tell their MTU. */
 const PLATEAUS = [65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
 
@@ -38,6 +45,9 @@ interface SoftState {
   mtuUntil: Instant;
   unreachable: IcmpError | undefined;
   unreachableUntil: Instant;
+  /** "Protocol unreachable" came at these times, and nothing from the exit between them. */
+  refusedSince: Instant | undefined;
+  refusedAt: Instant;
 }
 
 export interface RelayedError {
@@ -73,6 +83,15 @@ export class TunnelState {
   unreachable(exit: Ipv4Address, now: Instant): IcmpError | undefined {
     const state = this.#exits.get(exit);
     return state !== undefined && state.unreachableUntil > now ? state.unreachable : undefined;
+  }
+
+  /** A datagram came out of the tunnel: its other end is there. */
+  heardFrom(exit: Ipv4Address): void {
+    if (this.#exits.size === 0) return;
+    const state = this.#exits.get(exit);
+    if (state === undefined) return;
+    state.unreachable = undefined;
+    state.refusedSince = undefined;
   }
 
   /** Forgets an exit, e.g. when its last binding ends. */
@@ -120,6 +139,7 @@ export class TunnelState {
       return icmp4FragmentationNeeded(learned - TUNNEL_HEADER_OCTETS);
     }
     // The exit is "on the same network" as the home agent (section 4.1), except that a network is named as such.
+    if (type === 3 && code === 2 && !this.#refusedForLong(exit, now)) return undefined;
     if (type === 3 && (code === 0 || code === 1 || code === 2)) {
       const error = code === 0 ? icmp4NetUnreachable : icmp4HostUnreachable;
       return this.#learnUnreachable(exit, error, now);
@@ -139,6 +159,13 @@ export class TunnelState {
     return state.mtu;
   }
 
+  #refusedForLong(exit: Ipv4Address, now: Instant): boolean {
+    const state = this.#state(exit);
+    if (state.refusedSince === undefined || now - state.refusedAt > UNREACHABLE_LIFETIME) state.refusedSince = now;
+    state.refusedAt = now;
+    return now - state.refusedSince >= PROTOCOL_PATIENCE;
+  }
+
   #learnUnreachable(exit: Ipv4Address, error: IcmpError, now: Instant): IcmpError {
     const state = this.#state(exit);
     state.unreachable = error;
@@ -149,7 +176,15 @@ export class TunnelState {
   #state(exit: Ipv4Address): SoftState {
     let state = this.#exits.get(exit);
     if (state === undefined) {
-      state = { mtu: this.#pathMtu, mtuUntil: 0 as Instant, unreachable: undefined, unreachableUntil: 0 as Instant };
+      const never = 0 as Instant;
+      state = {
+        mtu: this.#pathMtu,
+        mtuUntil: never,
+        unreachable: undefined,
+        unreachableUntil: never,
+        refusedSince: undefined,
+        refusedAt: never,
+      };
       this.#exits.set(exit, state);
     }
     return state;

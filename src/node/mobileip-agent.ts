@@ -79,20 +79,22 @@ export class AgentLife<Input, Transmit, Event> {
   }
 
   /**
-   * Removes what a killed process left, then makes the routes and opens the ports.
-   * @param before what must happen between the two, such as restoring bindings
+   * Replaces the routes that a killed process left, and opens the ports.
+   * @param before what must happen first, such as restoring bindings
+   * @param tables of routes that are the agent's own
    */
   async start(options: {
     readonly mtuOctets: number;
     readonly before?: () => Promise<void> | void;
     readonly routes: () => readonly string[];
+    readonly tables?: readonly number[];
     readonly addresses: readonly Ipv4Address[];
     readonly receive: (datagram: UdpDatagram) => void;
   }): Promise<MobileIpPorts> {
     try {
-      await this.routes.clear();
       await options.before?.();
-      await this.routes.change([`link set dev ${DEVICE_NAME} mtu ${options.mtuOctets} up`, ...options.routes()]);
+      const device = `link set dev ${DEVICE_NAME} mtu ${options.mtuOctets} up`;
+      await this.routes.start([device, ...options.routes()], options.tables ?? []);
       this.ports = await MobileIpPorts.open(options.addresses, options.receive);
       return this.ports;
     } catch (error) {

@@ -12,7 +12,7 @@ import type { Native } from '../io/native.ts';
 import { formatIpv4, type Ipv4Address } from '../ip/index.ts';
 import { contains, type NetworkPrefix } from '../mobileip/index.ts';
 import type { ResolvedInterface, ResolvedNode } from '../scenario/resolved.ts';
-import { intercepted, type KernelRoutes, ROUTE_PROTOCOL } from './mobileip-node.ts';
+import { BLACKHOLE_METRIC, intercepted, type KernelRoutes, ROUTE_PROTOCOL } from './mobileip-node.ts';
 
 /** The node's interface on the home network; none with a virtual home network. */
 export const homeLanOf = (node: ResolvedNode, homeNetwork: NetworkPrefix): ResolvedInterface | undefined =>
@@ -36,11 +36,14 @@ export class HomeLan {
 
   /** What a killed process may have left of these mobile nodes. */
   clear(homes: readonly Ipv4Address[]): Promise<void> {
-    return this.#routes.change(
-      homes.map((home) => `neigh del proxy ${formatIpv4(home)} dev ${this.#device}`),
-      true,
-    );
+    return this.#routes.change(homes.flatMap(this.#endLines), true);
   }
+
+  readonly #endLines = (home: Ipv4Address): string[] => [
+    `neigh del proxy ${formatIpv4(home)} dev ${this.#device}`,
+    `route del ${formatIpv4(home)}/32 dev ${DEVICE_NAME} proto ${ROUTE_PROTOCOL}`,
+    `route del blackhole ${formatIpv4(home)}/32 proto ${ROUTE_PROTOCOL} metric ${BLACKHOLE_METRIC}`,
+  ];
 
   /** Whether the mobile node is away now. Resolves when the kernel does as it should. */
   set(home: Ipv4Address, away: boolean, returned: boolean): Promise<void> {
@@ -69,12 +72,7 @@ export class HomeLan {
     this.#away.delete(home);
     this.#arp.silence(home);
     const address = formatIpv4(home);
-    const lines = [
-      `neigh del proxy ${address} dev ${this.#device}`,
-      `route del ${address}/32 dev ${DEVICE_NAME} proto ${ROUTE_PROTOCOL}`,
-      `route del blackhole ${address}/32 proto ${ROUTE_PROTOCOL} metric 4096`,
-    ];
-    await this.#routes.change(lines, true);
+    await this.#routes.change(this.#endLines(home), true);
     const hardware = returned ? this.#neighbour(address) : undefined;
     if (hardware !== undefined) this.#arp.announce(home, hardware);
   }

@@ -15,6 +15,8 @@ export const ROUTE_TABLE = 434;
 /** Of a mobile node: out of the space link, whatever the main table says. */
 export const SPACE_TABLE = 435;
 export const RULE_PRIORITY = 434;
+/** Behind every other route. */
+export const BLACKHOLE_METRIC = 4096;
 
 /**
  * Routes of a home agent for what it intercepts. The second stays when the process is killed and its device with it: until the next one
@@ -22,7 +24,7 @@ export const RULE_PRIORITY = 434;
  */
 export const intercepted = (prefix: string, words = ''): string[] => [
   `route replace ${prefix} dev ${DEVICE_NAME}${words} proto ${ROUTE_PROTOCOL}`,
-  `route replace blackhole ${prefix} proto ${ROUTE_PROTOCOL} metric 4096`,
+  `route replace blackhole ${prefix} proto ${ROUTE_PROTOCOL} metric ${BLACKHOLE_METRIC}`,
 ];
 
 export interface Place {
@@ -79,20 +81,32 @@ export class KernelRoutes {
     this.#log = log;
   }
 
-  /** Removes what an earlier process left. */
+  /**
+   * Removes what an earlier process left, and makes `lines` in the same breath: between the two a sender would be told that there is
+   * no route. The tables end in a blackhole from now on: what is for a tunnel goes nowhere else while its device is gone.
+   */
+  async start(lines: readonly string[], tables: readonly number[]): Promise<void> {
+    await this.#clearRules();
+    await this.change([
+      ...tables.flatMap((table) => [
+        `route replace blackhole default table ${table} proto ${ROUTE_PROTOCOL} metric ${BLACKHOLE_METRIC}`,
+        `route flush table ${table} type unicast`,
+      ]),
+      `route flush proto ${ROUTE_PROTOCOL} type unicast`,
+      ...lines,
+    ]);
+  }
+
+  /** Removes everything. */
   async clear(): Promise<void> {
-    const rules = Array.from({ length: 256 }, () => `rule del priority ${RULE_PRIORITY}`);
-    await ipBatch(
-      [`route flush table ${ROUTE_TABLE}`, `route flush table ${SPACE_TABLE}`, `route flush proto ${ROUTE_PROTOCOL}`],
-      { force: true },
-    );
-    for (const rule of rules) {
-      const done = await ipBatch([rule]).then(
-        () => false,
-        () => true,
-      );
-      if (done) return;
-    }
+    const tables = [ROUTE_TABLE, SPACE_TABLE].map((table) => `route flush table ${table}`);
+    await this.change([...tables, `route flush proto ${ROUTE_PROTOCOL}`], true);
+    await this.#clearRules();
+  }
+
+  async #clearRules(): Promise<void> {
+    const none = () => true;
+    while (!(await ipBatch([`rule del priority ${RULE_PRIORITY}`]).then(() => false, none)));
   }
 
   change(lines: readonly string[], force = false): Promise<void> {

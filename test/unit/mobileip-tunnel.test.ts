@@ -281,7 +281,6 @@ describe('ICMP from inside the tunnel (RFC 2003 section 4)', () => {
   test.each([
     ['net unreachable', 3, 0, { type: 3, code: 0 }],
     ['host unreachable', 3, 1, { type: 3, code: 1 }],
-    ['protocol unreachable, as host unreachable', 3, 2, { type: 3, code: 1 }],
     ['time exceeded, as host unreachable', 11, 0, { type: 3, code: 1 }],
   ])('%s is relayed to the original sender', (_, type, code, expected) => {
     expect(relayed(type, code)).toMatchObject({ to: CORRESPONDENT, ...expected });
@@ -317,6 +316,35 @@ describe('ICMP from inside the tunnel (RFC 2003 section 4)', () => {
     expect(home.out.map((each) => each.protocol)).toEqual([1, 4]);
     home.tunnel.intercept(packet(inner()), plus(now, seconds(11)));
     expect(home.out.map((each) => each.protocol)).toEqual([1, 4, 4]);
+  });
+  test('protocol unreachable is told as host unreachable, but not while an agent may be starting again (section 4.1)', () => {
+    const home = new Home();
+    home.bindings.put(binding());
+    const refused = (after: number) => {
+      home.tunnel.handleIcmp(errorAbout(3, 2), plus(now, seconds(after)));
+      return home.out.splice(0).map(({ destination, payload }) => ({ to: destination, code: payload[1] }));
+    };
+    for (const after of [0, 1, 4, 9.9]) expect(refused(after)).toEqual([]);
+    home.tunnel.intercept(packet(inner()), plus(now, seconds(9.95)));
+    expect(home.out.splice(0).map((each) => each.protocol)).toEqual([4]);
+    expect(refused(10)).toEqual([{ to: CORRESPONDENT, code: 1 }]);
+    // A station that is left alone for long enough is a new case.
+    for (const after of [60, 69]) expect(refused(after)).toEqual([]);
+  });
+  test('what arrives out of the tunnel ends every belief that its exit is away', () => {
+    const home = new Home();
+    home.bindings.put(binding());
+    const outward = inner({ source: HOME, destination: CORRESPONDENT });
+    home.tunnel.handleIcmp(errorAbout(3, 1), now);
+    home.tunnel.receive(tunnelled(outward), now);
+    home.out.splice(0);
+    home.tunnel.intercept(packet(inner()), now);
+    expect(home.out.splice(0).map((each) => each.protocol)).toEqual([4]);
+    home.tunnel.handleIcmp(errorAbout(3, 2), now);
+    home.tunnel.receive(tunnelled(outward), plus(now, seconds(5)));
+    home.out.splice(0);
+    home.tunnel.handleIcmp(errorAbout(3, 2), plus(now, seconds(11)));
+    expect(home.out).toEqual([]);
   });
   test('a router that does not tell its MTU: the next plateau (RFC 1191 section 7.1)', () => {
     const home = new Home();

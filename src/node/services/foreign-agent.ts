@@ -2,9 +2,9 @@
  * A station's foreign agent. Requests are read from a raw socket, because their TTL must be seen (RFC 3024 section 4.2.1). Visitors
  * are one route and one rule each: towards them out of the space link, and from them, when they asked for a reverse tunnel, to mip0.
  */
+import { writeFileSync } from 'node:fs';
 import { OmniError, type PacketBuffer, seconds } from '../../core/index.ts';
 import { associationsOf, hmac, ipv4Of, prefixOfText, random32 } from '../../io/mobileip-crypto.ts';
-import { DEVICE_NAME } from '../../io/mobileip-device.ts';
 import {
   formatIpv4,
   type Ipv4Address,
@@ -32,24 +32,23 @@ import {
   TUNNEL_HEADER_OCTETS,
   TunnelState,
 } from '../../mobileip/index.ts';
-import { type ForeignAgentSettings, foreignAgentSettings } from '../../mobileip/settings.ts';
-import type { ResolvedScenario } from '../../scenario/resolved.ts';
+import { type ForeignAgentSettings, foreignAgentSettings, type MobileNodeSettings } from '../../mobileip/settings.ts';
+import type { ResolvedNode, ResolvedScenario } from '../../scenario/resolved.ts';
 import { AgentLife, remainingSeconds } from '../mobileip-agent.ts';
 import {
   careOfAddressOf,
   LinkWatch,
   placeOf,
-  ROUTE_PROTOCOL,
   ROUTE_TABLE,
   RouterRoutes,
   RULE_PRIORITY,
   spaceAddress,
 } from '../mobileip-node.ts';
+import { VisitorRoutes } from '../mobileip-visitor-routes.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
 
 /** A reply that was sent is out of the kernel by then. */
 const FORGET_AFTER_MILLISECONDS = 1000;
-const MULTICAST_FROM = 0xe0000000;
 
 export const startForeignAgent: StartService = async (context: ServiceContext): Promise<Service> => {
   const settings = foreignAgentSettings.parse(context.settings ?? {});
@@ -118,7 +117,7 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     transmit: (sent) => onTransmit(sent),
     tunnelCounters: () => tunnel.counters.snapshot(),
   });
-  const { device, routes } = life;
+  const { device } = life;
   const tunnel = new ForeignAgentTunnel({
     address: careOfAddress,
     agentAddress: address,
@@ -134,28 +133,24 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     deliver: (packet) => device.send(packet),
   });
   const router = new RouterRoutes(place, (line) => context.log(line));
-  /** Home addresses that have a route to their link: visitors, and who has asked to become one. */
-  const reachable = new Map<number, string>();
-  const ruled = new Set<number>();
+  const visitors = new VisitorRoutes({
+    native: life.native,
+    router,
+    space,
+    own,
+    log: (line) => context.log(line),
+  });
   let watch: LinkWatch | undefined;
 
-  const linkOf = (): string => linkNames.find((name) => watch?.isUp(name)) ?? linkNames[0] ?? '';
-  const setRouter = () =>
-    router.set([...reachable].map(([home, link]) => ({ prefix: `${formatIpv4(home)}/32`, link })));
-  const reach = (home: number, link: string): void => {
-    // No route for an address of ours, for none, or for a broadcast.
-    if (home === 0 || home >= MULTICAST_FROM || own.has(home) || reachable.get(home) === link) return;
-    reachable.set(home, link);
-    void routes.change([`route replace ${formatIpv4(home)}/32 dev ${space} proto ${ROUTE_PROTOCOL}`]);
-    void setRouter();
+  /** The device does not tell by which link a packet came: by the one whose other end has this address, else by one that is up. */
+  const linkOf = (source: Ipv4Address): string => {
+    const known = place.links.filter(({ peer }) => homeAddressOf(peer) === source).map(({ link }) => link.name);
+    const candidates = known.length > 0 ? known : linkNames;
+    return candidates.find((name) => watch?.isUp(name)) ?? candidates[0] ?? '';
   };
-  const forget = (home: number): void => {
-    const { visitors } = agent;
-    if (visitors.find(home) !== undefined || visitors.pendingRequests.some(({ homeAddress }) => homeAddress === home))
-      return;
-    if (!reachable.delete(home)) return;
-    void routes.change([`route del ${formatIpv4(home)}/32 dev ${space} proto ${ROUTE_PROTOCOL}`], true);
-    void setRouter();
+  const forget = (home: Ipv4Address): void => {
+    const expected = agent.visitors.pendingRequests.some(({ homeAddress }) => homeAddress === home);
+    if (agent.visitors.find(home) === undefined && !expected) visitors.forget(home);
   };
   const onUdp = (octets: Uint8Array, returnStation?: Ipv4Address): void => {
     // Cheap first: everything else that this host receives in UDP passes here too.
@@ -163,7 +158,7 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     if (uint16(octets, at + 2) !== MOBILE_IP_PORT || octets[at + 8] !== MESSAGE.registrationRequest) return;
     const datagram = parseUdpDatagram(octets);
     if (datagram === undefined) return;
-    const link = linkOf();
+    const link = linkOf(datagram.source);
     life.runner.input({ kind: 'request', link, datagram, ...(returnStation === undefined ? {} : { returnStation }) });
   };
   /** What a mobile node of ours sent by another station's return link. */
@@ -181,7 +176,7 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     const at = (octets[0]! & 15) << 2;
     if (octets[at] === ICMP_ROUTER_SOLICITATION) {
       const message = parseIcmpDatagram(octets);
-      if (message !== undefined) life.runner.input({ kind: 'solicitation', link: linkOf(), message });
+      if (message !== undefined) life.runner.input({ kind: 'solicitation', link: linkOf(message.source), message });
     } else if (octets[at] === 3 && octets.length >= at + 36 && ipv4Protocol(octets, at + 8) === PROTOCOL.udp) {
       if (ipv4Source(octets, at + 8) === careOfAddress)
         life.runner.input({ kind: 'unreachable', homeAgent: ipv4Destination(octets, at + 8), code: octets[at + 1]! });
@@ -193,8 +188,7 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
     else {
       const { link, datagram } = sent;
       // Towards a mobile node its route must be there first; who was denied and is no visitor loses it again.
-      reach(datagram.destination, link);
-      void Promise.all([routes.settled(), setRouter()]).then(() => {
+      void visitors.reach(datagram.destination, link).then(() => {
         life.ports?.send(datagram);
         setTimeout(() => forget(datagram.destination), FORGET_AFTER_MILLISECONDS);
       });
@@ -202,17 +196,12 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
   };
   const onEvent = (event: ForeignAgentEvent): void => {
     // While the home agent is asked: the reply will find the route in place.
-    if (event.kind === 'relayed') reach(event.homeAddress, linkOf());
+    if (event.kind === 'relayed') void visitors.reach(event.homeAddress, event.link);
     else if (event.kind === 'visitor') {
       const { homeAddress, link, reverseTunnel, delivery } = event.visitor;
-      reach(homeAddress, link);
+      void visitors.reach(homeAddress, link);
       // With encapsulating delivery the mobile node chooses: what it does not encapsulate goes its way.
-      const rule = reverseTunnel && delivery === 'direct';
-      if (rule !== ruled.has(homeAddress)) {
-        if (rule) ruled.add(homeAddress);
-        else ruled.delete(homeAddress);
-        void routes.change([ruleOf(rule ? 'add' : 'del', homeAddress, space)], true);
-      }
+      visitors.setReverse(homeAddress, reverseTunnel && delivery === 'direct');
     } else if (event.kind === 'departed') {
       const { visitor, why } = event;
       const moved = why === 'moved';
@@ -222,25 +211,26 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
       else leave(visitor.homeAddress);
     }
   };
-  const leave = (home: number): void => {
+  const leave = (home: Ipv4Address): void => {
     if (agent.visitors.find(home) !== undefined) return;
-    if (ruled.delete(home)) void routes.change([ruleOf('del', home, space)], true);
+    visitors.setReverse(home, false);
     forget(home);
   };
   const ports = await life.start({
     mtuOctets: pathMtu - TUNNEL_HEADER_OCTETS,
     before: async () => void (await router.set([])),
     routes: () => [
-      `route replace default dev ${DEVICE_NAME} table ${ROUTE_TABLE}`,
-      `route replace 224.0.0.0/24 dev ${space} proto ${ROUTE_PROTOCOL}`,
+      ...VisitorRoutes.startLines(space),
       // All that is heard goes to the station that transmits.
       ...(returnTo === undefined ? [] : [`rule add iif ${space} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`]),
     ],
+    tables: [ROUTE_TABLE],
     addresses: [careOfAddress, address],
     receive: (datagram) => {
       if (datagram.payload[0] !== MESSAGE.registrationRequest) life.runner.input({ kind: 'datagram', datagram });
     },
   });
+  silenceMembershipReports();
   ports.join(ALL_MOBILITY_AGENTS, address);
   watch = new LinkWatch(context, place, (link, up) => {
     context.log(`event=link link=${link} up=${up}`);
@@ -276,9 +266,29 @@ export const startForeignAgent: StartService = async (context: ServiceContext): 
       clearInterval(held);
       watch?.close();
       await life.close(() => agent.drain(device.now()));
+      visitors.close();
     },
   };
 };
+
+/** Of a node that can become a visitor. */
+function homeAddressOf(node: ResolvedNode): Ipv4Address | undefined {
+  const settings = node.services.mobileNode as Partial<MobileNodeSettings> | undefined;
+  const given = settings?.homeAddress ?? node.tun?.addresses.find((each) => !each.includes(':'));
+  return given === undefined ? undefined : ipv4Of(given.split('/')[0]!);
+}
+
+/**
+ * No IGMP for groups of the link itself: nobody on a space link forwards by it, and a report takes 190 ms of a 2 kbit/s uplink, just when
+ * the first reply is to be sent. On LANs switches pass those groups to everyone (RFC 4541 section 2.1.2).
+ */
+function silenceMembershipReports(): void {
+  try {
+    writeFileSync('/proc/sys/net/ipv4/igmp_link_local_mcast_reports', '0');
+  } catch {
+    // A kernel without the setting: the reports come.
+  }
+}
 
 function stationNamed(scenario: ResolvedScenario, name: string): Ipv4Address {
   const station = scenario.nodes.find((node) => node.name === name);
@@ -293,6 +303,3 @@ const stationsThatReturnTo = (scenario: ResolvedScenario, name: string): Ipv4Add
   scenario.nodes
     .filter(({ services }) => (services.foreignAgent as Partial<ForeignAgentSettings> | undefined)?.returnTo === name)
     .map((node) => ipv4Of(careOfAddressOf(node)));
-
-const ruleOf = (verb: 'add' | 'del', home: number, device: string): string =>
-  `rule ${verb} iif ${device} from ${formatIpv4(home)} lookup ${ROUTE_TABLE} priority ${RULE_PRIORITY}`;

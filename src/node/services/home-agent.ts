@@ -131,7 +131,8 @@ export const startHomeAgent: StartService = async (context: ServiceContext): Pro
       agent.restore(store.load(life.device.now()), life.device.now());
       if (onLan === undefined) return;
       lan = new HomeLan(life.native, onLan.name, life.routes);
-      await lan.clear(agent.options.mobileNodes.map(({ homeAddress }) => homeAddress));
+      const homes = agent.options.mobileNodes.map(({ homeAddress }) => homeAddress);
+      await lan.clear(homes.filter((home) => agent.bindings.of(home).length === 0));
     },
     routes: () => [
       ...(lan === undefined ? intercepted(settings.homeNetwork, ` src ${formatIpv4(address)}`) : []),

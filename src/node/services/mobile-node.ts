@@ -31,7 +31,7 @@ import {
 import { mobileNodeSettings } from '../../mobileip/settings.ts';
 import { AgentLife, remainingSeconds } from '../mobileip-agent.ts';
 import { MobileNodeRoutes } from '../mobileip-mobile-routes.ts';
-import { LinkWatch, placeOf, RouterRoutes, spaceAddress } from '../mobileip-node.ts';
+import { LinkWatch, placeOf, ROUTE_TABLE, RouterRoutes, SPACE_TABLE, spaceAddress } from '../mobileip-node.ts';
 import { addressesOf, CarrierWatch, homeLink, stationLinks } from '../mobileip-stations.ts';
 import type { Service, ServiceContext, StartService } from '../service.ts';
 
@@ -208,6 +208,7 @@ export const startMobileNode: StartService = async (context: ServiceContext): Pr
       writeFileSync(`/proc/sys/net/ipv4/conf/${home.device}/ignore_routes_with_linkdown`, '1');
     },
     routes: () => routes.startLines(),
+    tables: [ROUTE_TABLE, SPACE_TABLE],
     addresses: [homeAddress, ...ownAddresses],
     receive: onDatagram,
   });
