@@ -6,11 +6,10 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { FromNetwork, ToNetwork, type TransferReason } from '../apps/ftp/index.ts';
 import { fail, ok, type Result } from '../core/index.ts';
+import { SocketBlocks } from './socket-blocks.ts';
 
 /** One file read or write. Large enough that the thread pool's hand-over costs little, small enough for 200 sessions. */
 const BLOCK_OCTETS = 256 * 1024;
-/** Received octets held while the disk is busy; then the socket is paused and TCP slows the client. */
-const RECEIVE_LIMIT_OCTETS = 1024 * 1024;
 /** How long 226 waits for the client to close its end, which tells that it has everything. */
 const LINGER_MS = 5000;
 
@@ -94,23 +93,15 @@ export async function receiveFile(
 ): Promise<Result<{ octets: number }, TransferReason>> {
   const watch = new Ending(socket);
   const translation = to.ascii ? new FromNetwork() : undefined;
-  let held: Uint8Array[] = [];
-  let heldOctets = 0;
   let at = to.offset;
   let wake: () => void = () => {};
-  socket.on('data', (chunk: Uint8Array) => {
-    held.push(chunk);
-    heldOctets += chunk.length;
-    if (heldOctets > RECEIVE_LIMIT_OCTETS) socket.pause();
-    wake();
-  });
   let ended = false;
   socket.once('end', () => {
     ended = true;
     wake();
   });
   watch.whenClosed(() => wake());
-  socket.resume();
+  const blocks = new SocketBlocks(socket, () => wake());
   const store = async (chunks: Uint8Array[]): Promise<'quota' | undefined> => {
     let octets = 0;
     for (const chunk of chunks) octets += chunk.length;
@@ -124,18 +115,16 @@ export async function receiveFile(
     return undefined;
   };
   for (;;) {
-    while (heldOctets === 0 && !ended && !watch.closed)
+    while (blocks.waiting === 0 && !ended && !watch.closed)
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
-    if (heldOctets === 0) break;
-    const chunks = held;
-    progress.octets += heldOctets;
-    held = [];
-    heldOctets = 0;
-    if (socket.isPaused()) socket.resume();
+    if (blocks.waiting === 0) break;
+    progress.octets += blocks.waiting;
+    const chunks = blocks.take();
     const refused = await store(translation === undefined ? chunks : chunks.map((c) => translation.translate(c)));
     if (refused !== undefined) return fail(refused);
+    blocks.release();
   }
   if (translation !== undefined) await store([translation.finish()]);
   return ended ? ok({ octets: progress.octets }) : fail('connection-lost');

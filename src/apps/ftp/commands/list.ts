@@ -61,8 +61,11 @@ function* list(context: CommandContext, argument: string): Run {
     return;
   }
   const now = nowMs(context);
+  // Adding is cheaper than join, which copies every line twice.
+  let text = '';
+  for (const entry of found.entries) text += listLine(entry, now);
   context.reply(150, 'Here comes the directory listing.');
-  yield* transfer(context, { direction: 'send', text: found.entries.map((entry) => listLine(entry, now)).join('') });
+  yield* transfer(context, { direction: 'send', text });
 }
 
 function* nameList(context: CommandContext, argument: string): Run {
