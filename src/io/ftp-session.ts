@@ -62,6 +62,11 @@ export class FtpServerSession {
   #ended = false;
   /** The control connection is gone: an upload that ends now was cut off, however its data connection ended. */
   #clientGone = false;
+  /**
+   * An upload arrives. It outlives its control connection: what a client that was killed in the middle of a pass left in its kernel
+   * and in the link's queue need not be sent again. It ends with its data connection, when it stalls, or when the client is back.
+   */
+  #receiving = false;
   #performing: Promise<void> = Promise.resolve();
 
   constructor(options: FtpSessionOptions) {
@@ -83,7 +88,7 @@ export class FtpServerSession {
       (why) => {
         this.#clientGone = true;
         if (!this.#ended) this.#options.log(`control=${JSON.stringify(why)}`);
-        this.#input({ kind: 'closed' });
+        if (!this.#receiving) this.#input({ kind: 'closed' });
       },
     );
     if (options.implicitTls) void this.#startImplicitTls();
@@ -184,16 +189,14 @@ export class FtpServerSession {
 
   #perform(operation: Operation): void {
     this.#abort = new AbortController();
-    this.#performing = this.#run(operation).then(
-      (answer) => {
-        if (!this.#ended) this.#input({ kind: 'answer', answer });
-      },
-      (error: unknown) => {
-        // Our bug, or a file system that does what no file system does: the session says so and goes on.
-        this.#options.log(`error=${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
-        if (!this.#ended) this.#input({ kind: 'answer', answer: fail('io') });
-      },
-    );
+    const answerWith = (answer: Answer) => {
+      if (!this.#ended) this.#input(this.#clientGone ? { kind: 'closed' } : { kind: 'answer', answer });
+    };
+    this.#performing = this.#run(operation).then(answerWith, (error: unknown) => {
+      // Our bug, or a file system that does what no file system does: the session says so and goes on.
+      this.#options.log(`error=${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
+      answerWith(fail('io'));
+    });
   }
 
   async #run(operation: Operation): Promise<Answer> {
@@ -315,15 +318,15 @@ export class FtpServerSession {
     if (opened?.kind === 'read') return sendFile(opened.file, { ...opened, ascii: operation.ascii }, socket, progress);
     if (opened === undefined) return fail('io');
     const { file, offset, limitOctets } = opened.upload;
-    const received = await receiveFile(
-      file,
-      { offset, ascii: operation.ascii },
-      { octets: limitOctets },
-      socket,
-      progress,
-    );
-    if (received.ok) socket.end();
-    return received;
+    const to = { offset, ascii: operation.ascii };
+    this.#receiving = true;
+    try {
+      const received = await receiveFile(file, to, { octets: limitOctets }, socket, progress);
+      if (received.ok) socket.end();
+      return received;
+    } finally {
+      this.#receiving = false;
+    }
   }
 
   /** Closes the file; an upload counts only when it is on the disk and its client still there to have ended it. */

@@ -198,6 +198,26 @@ describe('interrupted uploads', () => {
     expect(existsSync(join(served.root, 'a'))).toBe(false);
   });
 
+  test('what a killed client leaves under way arrives after its control connection ended, and need not be sent again', async () => {
+    const data = await client.passive();
+    // Told before the end, and not done: the client may have sent it for a file that never came whole.
+    client.send('STOR a\r\nMKD never\r\n');
+    expect((await client.reply()).code).toBe(150);
+    data.write('first, ');
+    client.socket.end();
+    while (!served.log.some((line) => line.includes('control='))) await new Promise((resolve) => setImmediate(resolve));
+    data.end('and the rest');
+    while ((served.server.status().sessions as unknown[]).length > 0)
+      await new Promise((resolve) => setImmediate(resolve));
+    expect(existsSync(join(served.root, 'a'))).toBe(false);
+    expect(existsSync(join(served.root, 'never'))).toBe(false);
+    const again = await BareClient.logIn(served.port);
+    expect((await again.say('SIZE a')).text).toBe('19');
+    expect((await again.store('APPE a', Buffer.from('.'))).code).toBe(226);
+    expect(onDisk('a')).toBe('first, and the rest.');
+    again.close();
+  });
+
   test('a returning client takes the upload over from its own hanging session; another user is told it is busy', async () => {
     const data = await client.passive();
     await client.say('STOR a');
