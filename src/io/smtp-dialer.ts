@@ -1,14 +1,14 @@
 /**
- * Outgoing connections for the relay: addresses by MX (RFC 5321 section 5.1, null MX of RFC 7505) or by route, TCP, TLS. The hosts of
- * an MX are tried in the order of their preference until one connects.
+ * Outgoing connections for the relay: addresses by MX (mail-exchangers.ts) or by route, TCP, TLS. The hosts of an MX are tried in
+ * the order of their preference until one connects.
  *
  * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
  * further attempts start, soon and then later, until one connects. An abort resets the connection: unsent octets are thrown away.
  */
-import dns from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import type { Connection, Dialed, Route } from '../apps/smtp/index.ts';
+import type { Connection, Dialed, Reply, Route } from '../apps/smtp/index.ts';
+import { mailExchangersOf } from './mail-exchangers.ts';
 
 /** From one attempt to the next. */
 const ATTEMPT_PAUSES_MS = [50, 100, 200, 400, 800, 1600];
@@ -33,8 +33,12 @@ class DialedConnection implements Connection {
     this.#route = route;
     this.#dialed = dialed;
     this.#deadline = setTimeout(() => this.#close(`no answer to the question for ${domain}`), CONNECT_TIMEOUT_MS);
-    hostsFor(route, domain).then(
-      (hosts) => this.#try(hosts),
+    if (route.host !== undefined) {
+      this.#try([route.host]);
+      return;
+    }
+    mailExchangersOf(domain).then(
+      (found) => (found.kind === 'hosts' ? this.#try(found.hosts) : this.#never(found.reply)),
       (error) => this.#close(`looking up ${domain}: ${String(error.code ?? error.message)}`),
     );
   }
@@ -152,24 +156,15 @@ class DialedConnection implements Connection {
     this.#dialed.closed(reason);
   }
 
+  #never(reply: Reply): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopTimers();
+    this.#dialed.unroutable(reply);
+  }
+
   #stopTimers(): void {
     clearTimeout(this.#deadline);
     clearTimeout(this.#timer);
   }
-}
-
-/** At least one; rejects when the domain's mail exchangers cannot be asked for, or when it takes no mail. */
-async function hostsFor(route: Route, domain: string): Promise<string[]> {
-  if (route.host !== undefined) return [route.host];
-  const literal = /^\[(?:IPv6:)?([0-9a-f.:]+)\]$/i.exec(domain);
-  if (literal !== null) return [literal[1]!];
-  const records = await dns.resolveMx(domain).catch((error: NodeJS.ErrnoException) => {
-    // No MX: the address of the domain itself (RFC 5321 section 5.1).
-    if (error.code === 'ENODATA' || error.code === 'ENOTFOUND') return [];
-    throw error;
-  });
-  if (records.length === 0) return [domain];
-  const hosts = records.sort((a, b) => a.priority - b.priority || Math.random() - 0.5).map(({ exchange }) => exchange);
-  if (hosts[0] === '') throw new Error('the domain takes no mail');
-  return hosts.filter((host) => host !== '');
 }

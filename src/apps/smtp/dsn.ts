@@ -106,6 +106,9 @@ const ACTION: Readonly<Record<NoticeKind, string>> = {
   delivered: 'delivered',
 };
 
+/** RFC 3463 codes for a next hop that was never reached: there is no remote server to name (RFC 3464 section 2.3.5). */
+const OF_NO_SERVER = new Set(['5.1.2', '5.1.10', '5.4.4']);
+
 function recipientFields(recipient: Recipient, kind: NoticeKind, utf8: boolean, now: WallTime): string[] {
   const fallback = { failed: '5.0.0', expired: '4.4.7', delayed: '4.4.1', relayed: '2.0.0', delivered: '2.0.0' }[kind];
   // A delayed or expired recipient's status must not say success or permanent failure (RFC 3464 section 2.3.4).
@@ -122,7 +125,7 @@ function recipientFields(recipient: Recipient, kind: NoticeKind, utf8: boolean, 
     `Status: ${status}`,
   );
   if (recipient.diagnostic !== undefined && recipient.diagnostic !== '' && recipient.hop !== 'local') {
-    if (recipient.hop !== '*') fields.push(`Remote-MTA: dns; ${recipient.hop}`);
+    if (recipient.hop !== '*' && !OF_NO_SERVER.has(status)) fields.push(`Remote-MTA: dns; ${recipient.hop}`);
     fields.push(`Diagnostic-Code: smtp; ${oneLine(recipient.diagnostic)}`);
   }
   fields.push(`Last-Attempt-Date: ${formatMailDate(now)}`);

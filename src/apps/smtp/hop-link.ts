@@ -11,6 +11,7 @@ import { type HopPorts, Session, type SessionOwner } from './hop-session.ts';
 import { LinkEstimator, type Path } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Contact } from './ports.ts';
+import type { Reply } from './reply.ts';
 import { type Candidate, chooseNext, octetsLeft, planRateOf, rateOf, type Window, windowAt } from './schedule.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
 
@@ -244,6 +245,21 @@ export class HopLink implements SessionOwner {
       `event=session-ended hop=${this.name} delivered=${session.completed} why=${JSON.stringify(reason)}`,
     );
     this.#ports.changed();
+  }
+
+  /** The next hop cannot exist: all that waits for it fails at once (RFC 5321 section 5.1, RFC 7505). */
+  sessionUnroutable(session: Session, reply: Reply): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    const { queue, now, settled, changed } = this.#ports;
+    this.#nextDial = now();
+    for (const { id } of [...queue.candidates(this.name, now(), 'waiting')]) {
+      const envelope = queue.get(id)!;
+      const recipients = queue.queuedRecipients(id, this.name);
+      const replies = recipients.map((recipient) => ({ recipient, reply }));
+      settled(this.name, { envelope, recipients, octets: envelope.octets, transaction: '' }, replies);
+    }
+    changed();
   }
 
   sessionReady(session: Session): void {

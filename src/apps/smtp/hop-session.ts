@@ -10,7 +10,7 @@ import type { LinkEstimator, Path } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Connection, ContactPlan, Dialed } from './ports.ts';
 import type { MailQueue } from './queue.ts';
-import { formatReply } from './reply.ts';
+import { formatReply, type Reply } from './reply.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
 
 export interface HopPorts {
@@ -40,6 +40,7 @@ export interface SessionOwner {
   learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void;
   sessionReady(session: Session): void;
   sessionEnded(session: Session, reason: string, now: WallTime): void;
+  sessionUnroutable(session: Session, reply: Reply): void;
 }
 
 /** Without a reply or a write that the kernel took, a session is dead after this, and the time its kernel's buffer takes. */
@@ -139,6 +140,12 @@ export class Session implements Dialed {
 
   closed(reason: string): void {
     this.#end(reason);
+  }
+
+  unroutable(reply: Reply): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#link.sessionUnroutable(this, reply);
   }
 
   send(id: string, now: WallTime): void {

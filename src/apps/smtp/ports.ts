@@ -4,6 +4,7 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import type { Envelope, Recipient } from './envelope.ts';
+import type { Reply } from './reply.ts';
 
 export interface Contact {
   readonly peer: string;
@@ -82,6 +83,8 @@ export interface Dialed {
   received(octets: Uint8Array): void;
   /** Once, whether or not it was ever connected. */
   closed(reason: string): void;
+  /** Once, instead of `closed`: no connection can ever be had, for the reason given (5yz). Nothing was connected. */
+  unroutable(reply: Reply): void;
 }
 
 export interface LocalResult {

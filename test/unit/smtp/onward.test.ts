@@ -1,11 +1,10 @@
 /** Delivery onward: by the mail exchangers of a local name server, by a smarthost that wants TLS and a login, and without any plan. */
-import { createSocket, type Socket } from 'node:dgram';
-import dns from 'node:dns/promises';
 import { createTransport } from 'nodemailer';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Connection, Dialed, PolicySettings } from '../../../src/apps/smtp/index.ts';
 import { Rng, type WallTime } from '../../../src/core/index.ts';
 import { type LocalRelay, localRelay, testCertificate } from '../../support/mail/local-relay.ts';
+import { nameServer } from '../../support/mail/name-server.ts';
 import { RelayNode } from '../../support/mail/relay-node.ts';
 import { latin1 } from '../../support/mail/server-session.ts';
 import { Simulation } from '../../support/mail/simulation.ts';
@@ -32,96 +31,71 @@ const onward = (routes: PolicySettings['routes']): PolicySettings => ({
   routes,
 });
 
-/** A name server on loopback that answers MX questions from a table. */
-async function nameServer(exchangers: Record<string, readonly (readonly [number, string])[]>): Promise<Socket> {
-  const socket = createSocket('udp4');
-  socket.on('message', (query, { port, address }) => {
-    const labels: string[] = [];
-    let at = 12;
-    for (let length = query[at]!; length > 0; length = query[at]!) {
-      labels.push(query.toString('latin1', at + 1, at + 1 + length));
-      at += length + 1;
-    }
-    const question = query.subarray(12, at + 5);
-    const mx = query.readUInt16BE(at + 1) === 15 ? exchangers[labels.join('.').toLowerCase()] : undefined;
-    const answers = (mx ?? []).map(([preference, host]) => {
-      const name = Buffer.concat([
-        ...host
-          .split('.')
-          .filter(Boolean)
-          .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`, 'latin1')),
-        Buffer.from([0]),
-      ]);
-      const head = Buffer.from([
-        0xc0,
-        12,
-        0,
-        15,
-        0,
-        1,
-        0,
-        0,
-        0,
-        60,
-        0,
-        name.length + 2,
-        preference >> 8,
-        preference & 255,
-      ]);
-      return Buffer.concat([head, name]);
-    });
-    const header = Buffer.from([
-      query[0]!,
-      query[1]!,
-      0x81,
-      mx === undefined ? 0x83 : 0x80,
-      0,
-      1,
-      0,
-      answers.length,
-      0,
-      0,
-      0,
-      0,
-    ]);
-    socket.send(Buffer.concat([header, question, ...answers]), port, address);
-  });
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const before = dns.getServers();
-  dns.setServers([`127.0.0.1:${socket.address().port}`]);
-  ends.push(() => {
-    dns.setServers(before);
-    socket.close();
-  });
-  return socket;
-}
+const mxRoute = (port: number): PolicySettings['routes'][number] => ({
+  domain: '*',
+  host: undefined,
+  port,
+  peers: undefined,
+  tls: 'never',
+});
+const table = async (zones: Parameters<typeof nameServer>[0]) => ends.push(await nameServer(zones));
 
 describe('delivery by MX (RFC 5321 section 5.1)', () => {
   it('takes the exchangers in their order, and the next when one is not there', async () => {
     const far = await relay({ name: 'far.test', policy: { domains: ['far.test'], relayFor: [], routes: [] } });
-    await nameServer({
-      'far.test': [
-        [20, 'localhost'],
-        [10, 'not-there.invalid'],
-      ],
+    await table({
+      'far.test': {
+        mx: [
+          [20, 'localhost'],
+          [10, 'not-there.invalid'],
+        ],
+      },
     });
-    const routes = [{ domain: '*', host: undefined, port: far.port, peers: undefined, tls: 'never' as const }];
-    const near = await relay({ policy: onward(routes) });
+    const near = await relay({ policy: onward([mxRoute(far.port)]) });
     await send(near, 'pi@far.test');
     await far.until(() => far.mailbox('pi').length === 1);
     expect(far.mailbox('pi')[0]).toContain('Subject: onward');
   });
 
-  it('goes to the domain itself without MX, and nowhere with a null MX (RFC 7505)', async () => {
+  it('goes to the domain itself when it has no MX', async () => {
     const far = await relay({ name: 'far.test', policy: { domains: ['localhost'], relayFor: [], routes: [] } });
-    await nameServer({ 'none.test': [[0, '.']] });
-    const routes = [{ domain: '*', host: undefined, port: far.port, peers: undefined, tls: 'never' as const }];
-    const near = await relay({ policy: onward(routes) });
+    await table({});
+    const near = await relay({ policy: onward([mxRoute(far.port)]) });
     await send(near, 'pi@localhost');
     await far.until(() => far.mailbox('pi').length === 1);
+  });
+
+  it.each([
+    ['a null MX (RFC 7505)', { mx: [[0, '.']] }, '556 5.1.10'],
+    ['a domain that does not exist', undefined, '550 5.1.2'],
+    ['neither MX nor address', {}, '550 5.1.2'],
+    ['exchangers without address', { mx: [[10, 'not-there.invalid']] }, '550 5.4.4'],
+  ] as const)('bounces at once: %s', async (_what, zone, reply) => {
+    await table(zone === undefined ? {} : { 'none.test': zone });
+    const near = await relay({ policy: onward([mxRoute(9)]) });
     await send(near, 'pi@none.test');
-    await near.until(() => near.log.some((line) => line.includes('the domain takes no mail')));
+    await near.until(() => near.mailbox('me').length === 1);
+    const [notice] = near.mailbox('me');
+    const [code, status] = reply.split(' ');
+    expect(notice).toMatch(
+      new RegExp(
+        `Final-Recipient: rfc822; pi@none\\.test\nAction: failed\nStatus: ${status}\nDiagnostic-Code: smtp; ${code} `,
+      ),
+    );
+    await near.until(() => near.mail.relay.list().length === 0);
+    expect(near.log.filter((line) => line.startsWith('event=failed'))).toHaveLength(1);
+  });
+
+  it.each([
+    ['no answer about the domain', { 'none.test': { fails: true } }],
+    ['no answer about its exchanger', { 'none.test': { mx: [[10, 'mx.none.test']] }, 'mx.none.test': { fails: true } }],
+  ] as const)('keeps what may yet be delivered: %s', async (_what, zones) => {
+    await table(zones);
+    const near = await relay({ policy: onward([mxRoute(9)]) });
+    await send(near, 'pi@none.test');
+    await near.until(() => near.log.some((line) => line.startsWith('event=session-ended')));
     expect(near.mail.relay.list().map(({ recipients }) => recipients)).toEqual([['pi@none.test']]);
+    expect(near.mailbox('me')).toEqual([]);
   });
 });
 
