@@ -13,59 +13,72 @@ import type { WallClock } from '../node/service.ts';
 
 // Implementation constants
 const EDGES = 4;
+/** Where other work interrupts each of them, more are tried. */
+const EDGES_AT_MOST = 20;
+const WIDE_NANOSECONDS = 20_000n;
 /** Date.now() rounds down to a millisecond and may be read late; beyond this the host's time was stepped. */
 const STEP_NOTICED_NANOSECONDS = 3_000_000n;
 const SAVE_EVERY_MS = 10_000;
 
 export class HostClock implements WallClock {
-  readonly #origin = process.hrtime.bigint();
+  readonly #monotonic: () => bigint;
+  readonly #system: () => number;
+  readonly #origin: bigint;
   #offset = 0n;
   /** Half the narrowest bracket around an edge: how well the host's time is known, seconds. */
   uncertaintySeconds = 0;
 
-  constructor() {
+  /** @param monotonic nanoseconds @param system milliseconds since 1970 */
+  constructor(monotonic: () => bigint = process.hrtime.bigint, system: () => number = Date.now) {
+    this.#monotonic = monotonic;
+    this.#system = system;
+    this.#origin = monotonic();
     this.calibrate();
   }
 
   /** Monotonic, from the construction of this clock. */
   instant(): Instant {
-    return instant(Number(process.hrtime.bigint() - this.#origin));
+    return instant(Number(this.#monotonic() - this.#origin));
   }
 
   now(): WallTime {
-    const wall = process.hrtime.bigint() + this.#offset;
-    const apart = wall - BigInt(Date.now()) * 1_000_000n;
-    if (apart > STEP_NOTICED_NANOSECONDS || apart < -STEP_NOTICED_NANOSECONDS) this.#recheck();
-    return (process.hrtime.bigint() + this.#offset) as WallTime;
+    if (this.#isStepped()) this.#recheck();
+    return (this.#monotonic() + this.#offset) as WallTime;
   }
 
   /** Spins for some milliseconds. */
   calibrate(): void {
     let narrowest = 1n << 62n;
-    for (let edge = 0; edge < EDGES; edge++) {
-      let before = process.hrtime.bigint();
-      const start = Date.now();
-      let after = process.hrtime.bigint();
-      let now = Date.now();
+    for (let edge = 0; edge < EDGES || (edge < EDGES_AT_MOST && narrowest > WIDE_NANOSECONDS); edge++) {
+      // The edge lies after the last reading of the old millisecond began, so the bracket opens before that reading: were it to open
+      // between the two readings, a process put aside just there would take the end of its pause for the edge.
+      let opens = this.#monotonic();
+      const start = this.#system();
+      let between = this.#monotonic();
+      let now = this.#system();
+      let closes = this.#monotonic();
       while (now === start) {
-        before = after;
-        now = Date.now();
-        after = process.hrtime.bigint();
+        opens = between;
+        between = closes;
+        now = this.#system();
+        closes = this.#monotonic();
       }
-      const width = after - before;
+      const width = closes - opens;
       if (width >= narrowest) continue;
       narrowest = width;
-      this.#offset = BigInt(now) * 1_000_000n - (before + width / 2n);
+      this.#offset = BigInt(now) * 1_000_000n - (opens + width / 2n);
     }
     this.uncertaintySeconds = Number(narrowest) / 2e9;
   }
 
+  #isStepped(): boolean {
+    const apart = this.#monotonic() + this.#offset - BigInt(this.#system()) * 1_000_000n;
+    return apart > STEP_NOTICED_NANOSECONDS || apart < -STEP_NOTICED_NANOSECONDS;
+  }
+
   /** A process that was put aside between two readings looks like a step; only one that stays is one. */
   #recheck(): void {
-    for (let i = 0; i < 3; i++) {
-      const apart = process.hrtime.bigint() + this.#offset - BigInt(Date.now()) * 1_000_000n;
-      if (apart <= STEP_NOTICED_NANOSECONDS && apart >= -STEP_NOTICED_NANOSECONDS) return;
-    }
+    for (let i = 0; i < 3; i++) if (!this.#isStepped()) return;
     this.calibrate();
   }
 }
