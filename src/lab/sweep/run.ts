@@ -3,8 +3,7 @@
  * carries without being late. Results go to a file as they come, so a sweep that was interrupted in whatever way goes on where it
  * was. Needs root, as every testbed does.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { OmniError } from '../../core/index.ts';
 import { requireCongestionControls } from '../../testbed/congestion-control.ts';
@@ -19,6 +18,7 @@ import { carries, loadOf, Planner } from './planner.ts';
 import { ProgressClock, type SweepProgress } from './progress.ts';
 import type { SweepResult } from './result.ts';
 import { runCell } from './run-cell.ts';
+import { removeOrphanedScratch, Scratch } from './scratch.ts';
 import { type Batch, batchesOf, type Shard, settles, type Task, tasksOf, withoutDone } from './tasks.ts';
 import { Traffic } from './traffic.ts';
 
@@ -87,6 +87,7 @@ export async function* sweep(matrix: SweepMatrix, options: SweepOptions = {}): A
   yield* results.filter(({ cell, repetition }) => mine.has(`${cell}/${repetition}`));
   const tasks = withoutDone(all, results);
   if (tasks.length === 0) return;
+  removeOrphanedScratch();
   const removed = await removeOrphans();
   if (removed > 0) options.note?.(`removed ${removed} testbeds that a sweep which was killed had left`);
   const journal = options.output === undefined ? undefined : await Journal.open(options.output);
@@ -106,7 +107,7 @@ class SweepRun {
   readonly #planner: Planner;
   readonly #progress: ProgressClock;
   readonly #traffic = new Traffic();
-  readonly #directory = mkdtempSync(join(tmpdir(), 'omni-sweep-'));
+  readonly #scratch = new Scratch();
   readonly #waiting: Batch[];
   readonly #running = new Set<Promise<void>>();
   readonly #abort = new AbortController();
@@ -157,7 +158,7 @@ class SweepRun {
     this.#interrupt();
     await Promise.allSettled(this.#running);
     await this.#traffic.close();
-    rmSync(this.#directory, { recursive: true, force: true });
+    this.#scratch.remove();
   }
 
   #interrupt(): void {
@@ -206,7 +207,7 @@ class SweepRun {
   async #run({ cell, tasks }: Batch): Promise<void> {
     const { cores: load, seconds } = this.#load(cell);
     const { signal } = this.#abort;
-    const directory = join(this.#directory, String(++this.#batches));
+    const directory = join(this.#scratch.directory, String(++this.#batches));
     this.#planner.begin(load, this.#isLast(tasks[0]!));
     let bed: Bed | undefined;
     try {
