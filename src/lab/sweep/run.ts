@@ -230,7 +230,7 @@ class SweepRun {
         this.#progress.end(seconds, again);
         this.#planner.learn(result.lateness.late, began, performance.now());
         this.#finished.push(result);
-        if (again) this.#waiting.push({ cell, tasks: [{ ...task, attempt: task.attempt + 1 }] });
+        if (again) this.#putBack({ cell, tasks: [{ ...task, attempt: task.attempt + 1 }] });
         this.#wake();
         const fresh = result.outcome !== 'complete' || !bed.reusable || i === tasks.length - 1;
         if (fresh || !(await bed.settle(QUIET_MILLISECONDS))) {
@@ -244,6 +244,13 @@ class SweepRun {
       await bed?.remove();
       rmSync(directory, { recursive: true, force: true });
     }
+  }
+
+  /** Before what is shorter: a long run that began last would hold up the end. */
+  #putBack(batch: Batch): void {
+    const { seconds } = this.#load(batch.cell);
+    const before = this.#waiting.findIndex(({ cell, tasks }) => this.#load(cell).seconds * tasks.length < seconds);
+    this.#waiting.splice(before < 0 ? this.#waiting.length : before, 0, batch);
   }
 
   #mayRepeat(task: Task): boolean {
