@@ -292,7 +292,10 @@ const tcp = z
     receiveWindow: octets()
       .refine((v) => v >= 512 && v <= 2 ** 30, 'a receive window lies between 512 octets and 1GiB')
       .optional()
-      .meta({ description: 'Largest window that is announced; small ones were usual before 2000, e.g. 8760.' }),
+      .meta({
+        description:
+          'Largest window that is announced; small ones were usual before 2000, e.g. 8760. Linux announces 0.7 to 1 of it, less with small segments.',
+      }),
     bufferOctets: octets().optional().meta({ description: 'Largest send and receive buffer.' }),
   })
   .meta({ description: "TCP of the node's kernel, in its namespace only." });

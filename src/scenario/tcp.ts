@@ -35,6 +35,12 @@ const STACKS: Readonly<Record<NonNullable<ScenarioTcp['stack']>, TcpKeys>> = {
 /** The word of `ip route` before an algorithm's name. */
 export const CONGESTION_CONTROL = 'congctl';
 
+/**
+ * The route's `window` bounds what is announced at first only: from the first full segments on Linux makes the window from the receive
+ * buffer and what a segment costs of it, 0.48 of the buffer at 512 octets a segment and 0.62 at 1448 on a TUN device (Linux 6.18).
+ */
+const BUFFER_OF_A_WINDOW = 1 / 0.62;
+
 export interface KernelTcp {
   readonly sysctls: Readonly<Record<string, string>>;
   /** Words of `ip route`. */
@@ -66,6 +72,10 @@ export function kernelTcp(scenario: ScenarioTcp | undefined, node: ScenarioTcp |
     const { bufferOctets: most } = settings;
     sysctls['net.ipv4.tcp_rmem'] = `4096 ${Math.min(131_072, most)} ${most}`;
     sysctls['net.ipv4.tcp_wmem'] = `4096 ${Math.min(16_384, most)} ${most}`;
+  }
+  if (settings.receiveWindow !== undefined) {
+    const buffer = Math.ceil(settings.receiveWindow * BUFFER_OF_A_WINDOW);
+    sysctls['net.ipv4.tcp_rmem'] = `${Math.min(4096, buffer)} ${buffer} ${buffer}`;
   }
   const routeAttributes: string[] = [];
   // Not the sysctl: a namespace may set that only to what the host's tcp_allowed_congestion_control lists.

@@ -13,10 +13,7 @@ const RUNS = 2;
 const LEAST_SECONDS = 20;
 const ROUND_TRIPS_A_RUN = 30;
 const STACK = stackOf('rfc2488');
-/**
- * Linux makes the window that it announces from the receive buffer: about half of it at these segment sizes. The route's `window`
- * (the scenario's receiveWindow) only says whether the window is scaled; the kernel computes it anew after the first segments.
- */
+/** Linux makes the window that it announces from the receive buffer: about half of it before the first segments, up to 0.62 after. */
 const WINDOWS: readonly { octets: number; bufferOctets: number; name: string; style: Style }[] = [
   { octets: 8760, bufferOctets: 17_520, name: '8760 octets', style: { colour: COLOUR.orange, symbol: 'diamond' } },
   {
