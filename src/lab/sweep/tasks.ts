@@ -63,8 +63,8 @@ export function withoutDone(tasks: readonly Task[], results: readonly SweepResul
 }
 
 /**
- * Runs of one cell that are short share a testbed, a dozen at most and some 20 seconds' worth, and never so many that cores would
- * stand idle. The longest go first, so that the end of a sweep is not one long run.
+ * Runs of one cell share a testbed, whose building costs half a second of a core: a dozen at most and four minutes' worth, and never so
+ * many that cores would stand idle. The longest go first, so that the end of a sweep is not one long run.
  */
 export function batchesOf(tasks: readonly Task[], secondsOf: (cell: Cell) => number, side: number): Batch[] {
   const byCell = new Map<string, Task[]>();
@@ -83,4 +83,4 @@ export function batchesOf(tasks: readonly Task[], secondsOf: (cell: Cell) => num
 }
 
 const MOST_OF_A_BATCH = 12;
-const BATCH_SECONDS = 20;
+const BATCH_SECONDS = 240;

@@ -96,7 +96,8 @@ describe('what is left to run', () => {
     const short = batchesOf(tasks, () => 2, 3);
     expect(Math.max(...short.map((batch) => batch.tasks.length))).toBe(10);
     expect(short.flatMap((batch) => batch.tasks)).toHaveLength(60);
-    expect(batchesOf(tasks, () => 60, 3)).toHaveLength(60);
+    expect(Math.max(...batchesOf(tasks, () => 60, 3).map((batch) => batch.tasks.length))).toBe(4);
+    expect(batchesOf(tasks, () => 300, 3)).toHaveLength(60);
     // Few runs on a large machine: side by side before one after the other.
     expect(batchesOf(tasksOf(CELLS, 1, 1), () => 2, 30)).toHaveLength(3);
   });
