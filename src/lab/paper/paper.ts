@@ -30,7 +30,7 @@ import {
   sha256,
 } from './provenance.ts';
 import { reportPage } from './report.ts';
-import { type PaperRuns, runCells } from './runs.ts';
+import { NO_RUNS, type PaperRuns, runCells } from './runs.ts';
 
 export interface PaperOptions {
   readonly figures: readonly FigureModule[];
@@ -79,16 +79,40 @@ export async function makePaper(options: PaperOptions): Promise<PaperReport> {
   const context = contextOf(options);
   await written(directory, mkdir(directory, { recursive: true }));
   const png = (options.png ?? true) && fontsOrNote(options);
-  const runs = await runCells(figures, context, { ...options, file: join(directory, 'runs.jsonl') });
-  const made: PaperReport['figures'][number][] = [];
-  for (const module of figures) {
-    options.signal.throwIfAborted();
-    made.push(await makeFigure(module, context, runs, options, png));
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  let sweeping = true;
+  // A transfer in real time mostly waits: it has its testbeds beside those of the sweep.
+  const besideOptions = { ...options, signal, progress: (state: PaperProgress) => sweeping || options.progress(state) };
+  const isBeside = (module: FigureModule) => module.cells === undefined && module.needsTestbeds;
+  const beside = new Map(
+    figures
+      .filter(isBeside)
+      .map((module) => [module, makeFigure(module, contextOf(besideOptions), NO_RUNS, besideOptions, png)]),
+  );
+  const allBeside = Promise.allSettled(beside.values());
+  let runs: PaperRuns;
+  const made = new Map<FigureModule, PaperReport['figures'][number]>();
+  try {
+    runs = await runCells(figures, context, { ...options, file: join(directory, 'runs.jsonl') });
+    sweeping = false;
+    for (const module of figures.toSorted((a, b) => Number(isBeside(a)) - Number(isBeside(b)))) {
+      options.signal.throwIfAborted();
+      made.set(module, await (beside.get(module) ?? makeFigure(module, context, runs, options, png)));
+    }
+  } finally {
+    failed.abort();
+    await allBeside;
   }
   const present = await figuresIn(directory);
   await written(directory, writeWholeFile(join(directory, 'report.html'), reportPage(present), 0o644));
   await written(directory, writeWholeFile(join(directory, 'SHA256SUMS'), checksums(directory), 0o644));
-  return { directory, figures: made, runs: runs.counts, seconds: (performance.now() - began) / 1000 };
+  return {
+    directory,
+    figures: figures.map((module) => made.get(module)!),
+    runs: runs.counts,
+    seconds: (performance.now() - began) / 1000,
+  };
 }
 
 export function contextOf(options: Omit<PaperOptions, 'figures' | 'note'>): FigureContext {

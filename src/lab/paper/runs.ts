@@ -61,6 +61,12 @@ export const LATENESS_BOUND_NANOSECONDS = 40e6;
 const ATTEMPTS = 6;
 
 const NOTHING: Origin['runs'] = { made: 0, sound: 0, late: 0, failed: 0 };
+/** Of a figure that has no cells. */
+export const NO_RUNS: PaperRuns = {
+  counts: NOTHING,
+  resultsOf: () => [],
+  originOf: () => ({ runs: NOTHING, seeds: [] }),
+};
 
 export async function runCells(
   figures: readonly FigureModule[],
