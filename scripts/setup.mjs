@@ -81,7 +81,7 @@ const FTP_SERVERS = [
   'libpcre2-posix3',
 ];
 const UNPACKED = {
-  test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'python3-ntp'],
+  test: ['chrony', 'ntpsec', 'ntpsec-ntpdig', 'sntp', 'python3-ntp'],
   // Exim is a mail server, and excludes Postfix.
   interop: [...FTP_SERVERS, 'exim4-daemon-light'],
   bench: FTP_SERVERS,

@@ -3,7 +3,17 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CHRONYD, DAEMON_ADDRESS, Island, NTPD, NTPDIG, OMNI, OUR_ADDRESS, whyNot } from '../support/stock-ntp.ts';
+import {
+  CHRONYD,
+  DAEMON_ADDRESS,
+  Island,
+  NTPD,
+  NTPDIG,
+  OMNI,
+  OUR_ADDRESS,
+  SNTP,
+  whyNot,
+} from '../support/stock-ntp.ts';
 
 const reason = whyNot();
 if (reason !== undefined) console.warn(`SKIPPED: NTP interoperability: ${reason}`);
@@ -80,6 +90,11 @@ describe.skipIf(reason !== undefined)(`stock NTP programs${reason === undefined 
     expect(JSON.parse(island.run(...NTPDIG, '-j', '-a', '7', '-k', keys, OUR_ADDRESS).stdout)).toMatchObject({
       stratum: 10,
     });
+  });
+
+  test('sntp asks our server', () => {
+    const answer = JSON.parse(island.run(...SNTP, '-j', OUR_ADDRESS).stdout);
+    expect(answer).toMatchObject({ stratum: 10, leap: 'no-leap' });
   });
 
   test('chronyd as a client of ours, plain and with AES-CMAC: median offset at most 0.2 ms', () => {

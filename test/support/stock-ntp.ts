@@ -26,6 +26,8 @@ const environment = { ...process.env, ...STOCK_ENVIRONMENT };
 export const CHRONYD = `${stock}/usr/sbin/chronyd`;
 export const NTPD = `${stock}/usr/sbin/ntpd`;
 export const NTPDIG = [python ?? 'python3', `${stock}/usr/bin/ntpdig`] as const;
+/** Debian's is ntpdig by another name. */
+export const SNTP = [python ?? 'python3', `${stock}/usr/bin/sntp`] as const;
 export const OMNI = [process.execPath, `${root}bin/omni`] as const;
 export const DAEMON_ADDRESS = '10.99.0.1';
 export const OUR_ADDRESS = '10.99.0.2';
@@ -37,6 +39,7 @@ export function whyNot(): string | undefined {
     [CHRONYD, '--version'],
     [NTPD, '--version'],
     [...NTPDIG, '--version'],
+    [...SNTP, '--version'],
   ] as string[][]) {
     const result = spawnSync(command!, args, { env: environment, encoding: 'utf8' });
     if (result.status !== 0) return `${command} does not run (scripts/setup.mjs --for=test unpacks it)`;
