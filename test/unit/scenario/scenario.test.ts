@@ -141,6 +141,17 @@ test('the stack of today is CUBIC; without a stack the kernel is as it is', () =
   expect(attributes('')).toBe('');
 });
 
+test('a receive window bounds the receive buffer, of which Linux announces 0.62 at most', () => {
+  const [node] = parseScenario(`${MINIMAL}tcp: { receiveWindow: 8760 }\n`).nodes;
+  expect(node!.routeAttributes.join(' ')).toBe('window 8760');
+  const [least, usual, most] = node!.sysctls['net.ipv4.tcp_rmem']!.split(' ').map(Number);
+  expect(most! * 0.62).toBeCloseTo(8760, -1);
+  expect(usual).toBe(most);
+  expect(least).toBeLessThanOrEqual(usual!);
+  const [small] = parseScenario(`${MINIMAL}tcp: { receiveWindow: 512, bufferOctets: 1MB }\n`).nodes;
+  expect(small!.sysctls['net.ipv4.tcp_rmem']).toBe('826 826 826');
+});
+
 describe('routes', () => {
   test('through a relay, and a second link as the alternate', () => {
     const { nodes } = parseScenario(`
