@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // `npm run bench:mip [-- --runs=N --seconds=N --json]`: TCP through Mobile IP's tunnels as the services make them: IP in IP in user space, the
 // TUN and the raw socket of the home agent and of a foreign agent, both directions (the acknowledgements come by the reverse
-// tunnel). In the same run, in turn: the kernel's own ipip where it has it, and the same five namespaces with plain routes. Root.
+// tunnel). In the same run, in turn: the plainest such tunnel in C (ipip.c), the kernel's own ipip where it has it, and the same four
+// namespaces with plain routes. Root, iperf3, cc.
 //
 //     client ── home agent ══ tunnel ══ foreign agent ── node 10.9.0.5
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { availableParallelism, cpus, loadavg, release } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -23,37 +25,31 @@ const seconds = Number(values.seconds);
 const prefix = `omni-mip-${process.pid}`;
 const names = ['client', 'home', 'foreign', 'node'].map((name) => `${prefix}-${name}`);
 const [client, home, foreign, node] = names;
+const folder = mkdtempSync(join(tmpdir(), 'omni-mip-'));
+const relay = join(folder, 'ipip');
 const ip = (...words) => execFileSync('ip', words);
 const batch = (namespace, lines) => execFileSync('ip', ['-n', namespace, '-batch', '-'], { input: lines.join('\n') });
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 const mega = (bit) => `${(bit / 1e6).toFixed(0)} Mbit/s`;
 
 try {
+  execFileSync('cc', ['-O2', '-o', relay, join(root, 'bench/mobileip-tunnel/ipip.c')]);
   build();
-  const kinds = ['omni', ...(hasIpip() ? ['ipip'] : []), 'plain'];
+  const kinds = ['omni', 'c', ...(hasIpip() ? ['ipip'] : []), 'plain'];
   const results = Object.fromEntries(kinds.map((kind) => [kind, []]));
   for (let run = 0; run < Number(values.runs); run++)
     for (const kind of kinds) results[kind].push(await WAYS()[kind](() => tcp()));
   report(results, kinds);
 } finally {
   for (const name of names) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** By kind: makes the tunnel, measures, removes it. */
 function WAYS() {
   return {
-    omni: async (measure) => {
-      const agents = await Promise.all([agent(home, 'home'), agent(foreign, 'foreign')]);
-      try {
-        return await measure();
-      } finally {
-        for (const each of agents) {
-          each.kill('SIGTERM');
-          await once(each, 'exit');
-        }
-        spawnSync('ip', ['-n', foreign, 'rule', 'del', 'priority', '434']);
-      }
-    },
+    omni: (measure) => withEnds(agent, measure),
+    c: (measure) => withEnds(plainEnd, measure),
     ipip: async (measure) => {
       batch(home, [
         'link add kip0 type ipip local 10.0.0.1 remote 10.0.0.2',
@@ -78,6 +74,20 @@ function WAYS() {
       return result;
     },
   };
+}
+
+/** Two processes, one at each end of the tunnel. */
+async function withEnds(start, measure) {
+  const ends = await Promise.all([start(home, 'home'), start(foreign, 'foreign')]);
+  try {
+    return await measure();
+  } finally {
+    for (const each of ends) {
+      each.kill('SIGTERM');
+      await once(each, 'exit');
+    }
+    spawnSync('ip', ['-n', foreign, 'rule', 'del', 'priority', '434']);
+  }
 }
 
 function build() {
@@ -138,12 +148,26 @@ function hasIpip() {
   return made.status === 0;
 }
 
-async function agent(namespace, role) {
-  const program = [process.execPath, join(root, 'bench/mobileip-tunnel/agent.mjs'), role, join(root, 'dist')];
+function agent(namespace, role) {
+  const program = join(root, 'bench/mobileip-tunnel/agent.mjs');
+  return started(namespace, [process.execPath, program, role, join(root, 'dist')]);
+}
+
+async function plainEnd(namespace, role) {
+  const child = await started(namespace, [relay, 'mip0', role === 'home' ? '10.0.0.2' : '10.0.0.1']);
+  const routes = {
+    home: ['route replace 10.9.0.0/24 dev mip0'],
+    foreign: ['route replace default dev mip0 table 434', 'rule add iif space from 10.9.0.5 lookup 434 priority 434'],
+  };
+  batch(namespace, ['link set mip0 mtu 1480 up', ...routes[role]]);
+  return child;
+}
+
+async function started(namespace, program) {
   const child = spawn('ip', ['netns', 'exec', namespace, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
   await Promise.race([
     once(child.stdout, 'data'),
-    once(child, 'exit').then(() => Promise.reject(new Error(`${role} ended`))),
+    once(child, 'exit').then(() => Promise.reject(new Error(`${program[0]} ended`))),
   ]);
   return child;
 }
@@ -175,12 +199,16 @@ function report(results, kinds) {
     node: process.version,
     load: loadavg()[0],
   };
-  const ratios = { plain: of.omni / of.plain, ...(of.ipip === undefined ? {} : { ipip: of.omni / of.ipip }) };
+  const ratios = {
+    c: of.omni / of.c,
+    plain: of.omni / of.plain,
+    ...(of.ipip === undefined ? {} : { ipip: of.omni / of.ipip }),
+  };
   if (values.json) {
     process.stdout.write(`${JSON.stringify({ machine, seconds, results, medians: of, ratios }, undefined, 2)}\n`);
     return;
   }
-  const label = { omni: 'Mobile IP, user space', ipip: "the kernel's ipip", plain: 'no tunnel' };
+  const label = { omni: 'Mobile IP, user space', c: 'IP in IP in C', ipip: "the kernel's ipip", plain: 'no tunnel' };
   for (const kind of kinds)
     process.stdout.write(
       `${label[kind].padEnd(24)}${mega(of[kind]).padStart(12)}   runs ${results[kind].map(mega).join(', ')}\n`,
