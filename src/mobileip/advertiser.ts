@@ -3,7 +3,8 @@
  *
  * `periodic` repeats at a random interval; `link-up` advertises once when the link comes up; `solicited` only when asked. On a
  * 2 kbit/s uplink an advertisement takes 220 ms, so the last two are for space. All answer solicitations, and all send one
- * advertisement, number 0, after a start on a link that is up: it is how a mobile node learns that its visitor entry is gone.
+ * advertisement, number 0, after a start on a link that is up: it is how a mobile node learns that its visitor entry is gone. After
+ * a start out of contact there is no need: a mobile node registers anew with every contact.
  */
 import { type Duration, type Instant, latest, NEVER, plus, seconds } from '../core/index.ts';
 import {
@@ -50,6 +51,7 @@ export class Advertiser {
 
   linkDown(): void {
     this.#up = false;
+    this.#started = true;
     this.#at = NEVER;
   }
 

@@ -18,7 +18,7 @@ if (!heavy && reason === undefined)
   console.log(
     '4 handovers; 50, each client with and without overlap, and the table by discovery and rate, with OMNI_HEAVY=1',
   );
-const EVERY_SECONDS = heavy ? 2 : 1.5;
+const EVERY_SECONDS = 2;
 const OVERLAP_SECONDS = 0.5;
 const OUT_OF_VIEW_SECONDS = 0.4;
 const RATES = { up: '128k', down: '256k' };
@@ -32,7 +32,6 @@ interface NodeStatus {
   readonly mobileNode?: {
     readonly state: string;
     readonly registrations: number;
-    readonly history: readonly { readonly event: string }[];
   };
 }
 
@@ -82,16 +81,16 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
     }
     throw new Error('the spacecraft never registered');
   }
-  const handoversOf = ({ mobileNode }: NodeStatus) =>
-    mobileNode!.history.filter(({ event }) => event.startsWith('event=handover')).length;
+  /** Each registration is one: a visit is too short for a renewal. */
+  const handoversOf = ({ mobileNode }: NodeStatus) => mobileNode!.registrations;
   const hash = (octets: Uint8Array) => createHash('sha256').update(octets).digest('hex');
 
   /** One stock program, one FTP transfer, one connection. */
   async function transfer(name: string, client: Client, share: number) {
     const files = join(sandbox.environment.OMNI_STATE_DIRECTORY!, name, 'spacecraft', 'files');
     mkdirSync(files, { recursive: true });
-    // As much as the downlink carries in the time that the handovers take.
-    const content = randomBytes(Math.floor(0.88 * share * HANDOVERS * EVERY_SECONDS * (256_000 / 8)));
+    // As much as the downlink carries in the time that the handovers take; while two stations are in view there are two of them.
+    const content = randomBytes(Math.floor(1.05 * share * HANDOVERS * EVERY_SECONDS * (256_000 / 8)));
     const file = `${client}.raw`;
     writeFileSync(join(files, file), content);
     const target = join(sandbox.directory, `${name}-${file}`);
@@ -115,7 +114,7 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
 
   test('under one transfer, with overlapping coverage and with gaps between the passes: no reset, the same octets', async () => {
     // A gap costs TCP its next timeout besides itself.
-    const share = 0.45;
+    const share = heavy ? 0.45 : 0.3;
     await Promise.all([transfer(overlapping, 'lftp', 1), transfer(gapped, 'curl', share)]);
     if (heavy) await Promise.all([transfer(overlapping, 'curl', 1), transfer(gapped, 'lftp', share)]);
   });
@@ -159,6 +158,8 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
     const rates = [2000, 9600, 32_000, 128_000];
     const [everySeconds, lastsSeconds] = [3, 2];
     const passes = 9;
+    // Of no common measure with the contacts, or every pass would be measured at the same phase.
+    const every = 7;
     const down = 128_000;
     const discoveries = ['advertisement', 'solicit', 'link-up'] as const;
     const rows = discoveries.map((discovery) => [discovery as string]);
@@ -177,13 +178,13 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
             mobileNode: { discovery },
             foreignAgent: { advertisement },
           });
-          const probe = await Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', PROBE_MILLISECONDS);
+          const probe = await Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', every);
           await pause((passes + 1) * everySeconds * 1000);
           probe.stop();
           expect((await sandbox.run('down', name)).code).toBe(0);
           const outOfView = (everySeconds - lastsSeconds) * 1000;
           const gaps = probe.gaps().slice(0, passes);
-          return gaps.map((gap) => gap - PROBE_MILLISECONDS - outOfView);
+          return gaps.map((gap) => gap - every - outOfView);
         }),
       );
       for (const [i, discovery] of discoveries.entries()) {
@@ -193,7 +194,7 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
         rows[i]!.push(
           `${computed.toFixed(0)} / ${median.toFixed(0)} (${times.at(-1)!.toFixed(0)} to ${times[0]!.toFixed(0)})`,
         );
-        expect(median, `${discovery} ${rate}`).toBeLessThanOrEqual(computed + 50);
+        expect(median, `${discovery} ${rate}`).toBeLessThanOrEqual(computed + 100);
       }
     }
     console.log(

@@ -436,6 +436,13 @@ describe('advertisements (sections 2.1 and 2.3)', () => {
       expect(station.sent()).toHaveLength(1);
     }
   });
+  test('solicited: a start out of contact needs none, because a mobile node registers anew with every contact', () => {
+    const station = new Station({ advertisement: 'solicited' });
+    expect(station.link(false)).toHaveLength(0);
+    expect(station.link(true, later(100))).toHaveLength(0);
+    // In contact it does: nothing else tells visitors that their entries are gone.
+    expect(new Station({ advertisement: 'solicited' }).link(true)).toHaveLength(1);
+  });
   test('periodic: three at most 16 s apart, then at random within the last quarter of the interval', () => {
     const station = new Station({ advertisement: 'periodic', advertisementInterval: 100 });
     station.link(true);
