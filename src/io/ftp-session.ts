@@ -180,7 +180,9 @@ export class FtpServerSession {
     clearTimeout(this.#timer);
     this.#control.end();
     this.#abort.abort();
-    this.#data.close();
+    // Nobody is there to read the rest: what the kernel holds of it is not worth a pass.
+    if (this.#progress.sending) this.#data.abort();
+    else this.#data.close();
     void this.#performing.then(async () => {
       await this.#discardOpened();
       this.#options.onEnd();

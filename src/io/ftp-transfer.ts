@@ -15,6 +15,8 @@ const LINGER_MS = 5000;
 
 export interface Progress {
   octets: number;
+  /** A file is being sent and the kernel has not taken all of it yet. */
+  sending?: boolean;
 }
 
 export async function sendFile(
@@ -30,6 +32,7 @@ export async function sendFile(
   const blocks = [Buffer.allocUnsafe(BLOCK_OCTETS), Buffer.allocUnsafe(BLOCK_OCTETS)] as const;
   let turn = 0;
   let sending: Promise<boolean> = Promise.resolve(true);
+  progress.sending = true;
   for (;;) {
     const block = blocks[turn]!;
     turn ^= 1;
@@ -40,6 +43,7 @@ export async function sendFile(
     const chunk = block.subarray(0, bytesRead);
     sending = watch.write(translation === undefined ? chunk : translation.translate(chunk), progress);
   }
+  progress.sending = false;
   return finishSending(socket, watch, progress);
 }
 
