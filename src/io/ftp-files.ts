@@ -8,15 +8,12 @@
  *
  * Left out: owners and groups (all belongs to the process), links made by clients, sparse files.
  */
-import { createHash } from 'node:crypto';
 import { constants, lstatSync, type Stats, statSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, realpath, rename, rmdir, statfs, unlink } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
 import {
   type AnswerOf,
   type Entry,
   type FileReason,
-  type HashAlgorithm,
   NetworkSize,
   nameOf,
   type Operations,
@@ -24,7 +21,8 @@ import {
   UPLOAD_PREFIX,
 } from '../apps/ftp/index.ts';
 import { fail, OmniError, ok, type Result } from '../core/index.ts';
-import { type FtpUploads, Upload } from './ftp-upload.ts';
+import { digestFor, readAll } from './ftp-hash.ts';
+import { type FtpUploads, Upload, unfinishedOctets } from './ftp-upload.ts';
 import { FtpUsage } from './ftp-usage.ts';
 
 export interface FtpTreeOptions {
@@ -108,7 +106,8 @@ export class FtpTree {
         if (++count % LIST_SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
         if (uploads.size > 0 && uploads.has(`${UPLOAD_PREFIX}${raw}`)) continue;
         const name = uploads.has(raw) ? raw.slice(UPLOAD_PREFIX.length) : raw;
-        const stats = lstatOf(`${full}/${raw}`);
+        const there = lstatOf(`${full}/${raw}`);
+        const stats = there !== undefined && uploads.has(raw) ? unfinished(there) : there;
         if (stats?.isSymbolicLink()) {
           const target = await this.#linkTarget(joinOctets(path, raw));
           if (target !== undefined) entries.push(entryOf(name, target));
@@ -122,19 +121,21 @@ export class FtpTree {
     path: string,
     offset: number,
     ascii: boolean,
-  ): Promise<Result<{ file: FileHandle; size: number }, FileReason>> {
+  ): Promise<Result<{ file: FileHandle; size: number; end: number }, FileReason>> {
     return attempt(async () => {
       const place = await this.#place(path);
       if (!place.ok) return place;
       const { full, stats } = place.value;
       const upload = uploadPath(full);
-      const name = upload !== undefined && lstatOf(upload)?.isFile() ? upload : full;
+      const interrupted = upload !== undefined && lstatOf(upload)?.isFile() === true;
       if (stats?.isDirectory()) return fail('is-a-directory');
       // O_NONBLOCK: opening a pipe must not wait for its writer.
-      const file = await open(octetPath(name), READ_FLAGS);
-      const opened = await file.stat();
+      const file = await open(octetPath(interrupted ? upload : full), READ_FLAGS);
+      const opened = interrupted ? unfinished(await file.stat()) : await file.stat();
       const reason = !opened.isFile() ? 'not-a-file' : !ascii && offset > opened.size ? 'offset' : undefined;
-      if (reason === undefined) return ok({ file, size: opened.size });
+      // What grows is read as far as it has come; see `unfinished` for the other.
+      const end = interrupted ? opened.size : Number.POSITIVE_INFINITY;
+      if (reason === undefined) return ok({ file, size: opened.size, end });
       await file.close();
       return fail(reason);
     });
@@ -317,10 +318,11 @@ export class FtpTree {
       const place = await this.#place(path);
       if (!place.ok) return place;
       const upload = uploadPath(place.value.full);
-      const name = upload !== undefined && lstatOf(upload)?.isFile() ? upload : place.value.full;
-      const file = await open(octetPath(name), READ_FLAGS);
+      const interrupted = upload !== undefined && lstatOf(upload)?.isFile() === true;
+      const file = await open(octetPath(interrupted ? upload : place.value.full), READ_FLAGS);
       try {
-        return await use(file, await file.stat());
+        const stats = await file.stat();
+        return await use(file, interrupted ? unfinished(stats) : stats);
       } finally {
         await file.close();
       }
@@ -363,7 +365,17 @@ function uploadPath(full: string): string | undefined {
 function visibleStats({ full, stats }: Place): Stats | undefined {
   if (stats?.isDirectory()) return stats;
   const upload = uploadPath(full);
-  return (upload === undefined ? undefined : lstatOf(upload)) ?? stats;
+  const interrupted = upload === undefined ? undefined : lstatOf(upload);
+  return interrupted === undefined ? stats : unfinished(interrupted);
+}
+
+/**
+ * Of an interrupted upload one octet less is told than is there. A client that was killed may have left all of its octets under way:
+ * told the whole size, it would take the file for stored and not come back to complete it.
+ */
+function unfinished(stats: Stats): Stats {
+  stats.size = unfinishedOctets(stats.size);
+  return stats;
 }
 
 const lstatOf = (full: string): Stats | undefined => {
@@ -390,38 +402,6 @@ function entryOf(name: string, stats: Stats): Entry {
     device: stats.dev,
     inode: stats.ino,
   };
-}
-
-async function readAll(
-  file: FileHandle,
-  begin: number,
-  end: number,
-  signal: AbortSignal,
-  use: (chunk: Uint8Array) => void,
-): Promise<boolean> {
-  const block = Buffer.allocUnsafe(1024 * 1024);
-  for (let at = begin; at < end; ) {
-    const { bytesRead } = await file.read(block, 0, Math.min(block.length, end - at), at);
-    if (signal.aborted) return false;
-    if (bytesRead === 0) break;
-    use(block.subarray(0, bytesRead));
-    at += bytesRead;
-  }
-  return true;
-}
-
-function digestFor(algorithm: HashAlgorithm): { update: (chunk: Uint8Array) => void; finish: () => string } {
-  if (algorithm === 'CRC32') {
-    let value = 0;
-    return {
-      update: (chunk) => {
-        value = crc32(chunk, value);
-      },
-      finish: () => value.toString(16).padStart(8, '0'),
-    };
-  }
-  const hash = createHash(algorithm.replace('-', '').toLowerCase());
-  return { update: (chunk) => void hash.update(chunk), finish: () => hash.digest('hex') };
 }
 
 /** System errors as reasons; anything else is our bug and goes on up. */

@@ -42,7 +42,7 @@ const BACKLOG_LIMIT_OCTETS = 4 * 1024 * 1024;
 const now = (): Instant => instant(performance.now() * 1e6);
 
 type Opened =
-  | { readonly kind: 'read'; readonly file: FileHandle; readonly offset: number; readonly size: number }
+  | { readonly kind: 'read'; readonly file: FileHandle; readonly offset: number; readonly end: number }
   | {
       readonly kind: 'write';
       readonly upload: Upload;

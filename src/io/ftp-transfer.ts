@@ -21,7 +21,7 @@ export interface Progress {
 
 export async function sendFile(
   file: FileHandle,
-  from: { offset: number; size: number; ascii: boolean },
+  from: { offset: number; end: number; ascii: boolean },
   socket: Socket,
   progress: Progress,
 ): Promise<Result<{ octets: number }, TransferReason>> {
@@ -36,7 +36,7 @@ export async function sendFile(
   for (;;) {
     const block = blocks[turn]!;
     turn ^= 1;
-    const { bytesRead } = await file.read(block, 0, BLOCK_OCTETS, at);
+    const { bytesRead } = await file.read(block, 0, Math.max(0, Math.min(BLOCK_OCTETS, from.end - at)), at);
     if (!(await sending)) return fail('connection-lost');
     if (bytesRead === 0) break;
     at += bytesRead;

@@ -7,6 +7,7 @@
  *   resumes beside       .omni-upload.N grows    fsync, rename over N        .omni-upload.N stays
  *   resumes or appends   N grows in place        fsync                       N as far as it came; append on a full disk: N as before
  *
+ * Beside its target an upload counts one octet less than it has, to clients and for appending (`unfinishedOctets`).
  * A crash at any point leaves one of the states of the first or last column: rename is atomic and comes after fsync.
  */
 import { constants, type Stats } from 'node:fs';
@@ -104,7 +105,8 @@ export class Upload {
       await found.close();
       return fail('offset');
     }
-    const offset = how === 'append' ? Math.min(size, options.appendAt) : options.offset;
+    const told = interrupted === undefined ? size : unfinishedOctets(size);
+    const offset = how === 'append' ? Math.min(told, options.appendAt) : options.offset;
     if (offset < size) await found.truncate(offset);
     return ok(new Upload(options, found, interrupted === undefined ? full : beside!, offset));
   }
@@ -140,6 +142,9 @@ export class Upload {
     return nameOf(this.#options.full);
   }
 }
+
+/** What clients are told of an upload that is not complete, so that they come back for its end. */
+export const unfinishedOctets = (octets: number): number => Math.max(0, octets - 1);
 
 async function openExisting(path: string): Promise<FileHandle | undefined> {
   try {

@@ -8,12 +8,12 @@
  */
 import { Socket } from 'node:net';
 
-const BLOCK_OCTETS = 256 * 1024;
+const BLOCK_OCTETS = 1024 * 1024;
 /** With less room than this a block is full: reading into a small rest costs more calls than the rest is worth. */
 const LEAST_ROOM_OCTETS = 32 * 1024;
 /** Octets that wait before the socket is paused. TLS still delivers then what it has deciphered, some 80 KiB. */
 const WAITING_LIMIT_OCTETS = 1024 * 1024;
-const SPARE_BLOCKS = 6;
+const SPARE_BLOCKS = 2;
 
 export class SocketBlocks {
   readonly #socket: Socket;
