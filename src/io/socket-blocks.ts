@@ -8,17 +8,20 @@
  */
 import { Socket } from 'node:net';
 
-const BLOCK_OCTETS = 1024 * 1024;
-/** With less room than this a block is full: reading into a small rest costs more calls than the rest is worth. */
-const LEAST_ROOM_OCTETS = 32 * 1024;
-/** Octets that wait before the socket is paused. TLS still delivers then what it has deciphered, some 80 KiB. */
+/** 200 slow uploads must not cost 200 MiB: blocks grow for a sender that fills them before they are taken. */
+const SMALLEST_BLOCK_OCTETS = 64 * 1024;
+const LARGEST_BLOCK_OCTETS = 1024 * 1024;
+/** With a smaller share of it free, a block is full: reading into a small rest costs more calls than the rest is worth. */
+const LEAST_ROOM = 1 / 8;
+/** Octets that wait before the socket is paused; one read more may come, and of TLS what is deciphered already, some 80 KiB. */
 const WAITING_LIMIT_OCTETS = 1024 * 1024;
 const SPARE_BLOCKS = 2;
 
 export class SocketBlocks {
   readonly #socket: Socket;
   readonly #onArrival: () => void;
-  #block: Uint8Array = new Uint8Array(BLOCK_OCTETS);
+  #blockOctets = SMALLEST_BLOCK_OCTETS;
+  #block: Uint8Array = new Uint8Array(SMALLEST_BLOCK_OCTETS);
   /** In #block: what waits begins and ends here. */
   #from = 0;
   #to = 0;
@@ -82,8 +85,8 @@ export class SocketBlocks {
     socket[kBufferGen] = () => this.#block.subarray(this.#to);
     socket[kBufferCb] = (octets: number) => {
       this.#to += octets;
-      if (BLOCK_OCTETS - this.#to < LEAST_ROOM_OCTETS) this.#nextBlock();
       this.#count(octets);
+      if (this.#block.length - this.#to < this.#block.length * LEAST_ROOM) this.#nextBlock();
       return !this.#paused;
     };
     handle.useUserBuffer(room);
@@ -93,7 +96,10 @@ export class SocketBlocks {
   #nextBlock(): void {
     this.#endChunk();
     this.#full.push(this.#block);
-    this.#block = this.#free.pop() ?? new Uint8Array(BLOCK_OCTETS);
+    if (this.#waiting > this.#blockOctets / 2)
+      this.#blockOctets = Math.min(LARGEST_BLOCK_OCTETS, this.#blockOctets * 2);
+    const spare = this.#free.pop();
+    this.#block = spare?.length === this.#blockOctets ? spare : new Uint8Array(this.#blockOctets);
     this.#from = 0;
     this.#to = 0;
   }

@@ -68,7 +68,8 @@ describe.each([
     }
     expect(octets).toBe(OCTETS);
     expect(hash.digest('hex')).toBe(createHash('sha256').update(content).digest('hex'));
-    expect(most).toBeLessThan(1_500_000);
+    // The limit, and one read into a block.
+    expect(most).toBeLessThan(2_200_000);
     there.destroy();
     here.destroy();
   });
