@@ -8,7 +8,8 @@
  */
 import { Socket } from 'node:net';
 
-/** 200 slow uploads must not cost 200 MiB: blocks grow for a sender that fills them before they are taken. */
+/** 200 slow uploads must not cost 200 MiB: blocks grow for a sender that fills them before they are taken so many times. */
+const FEW_TAKES = 8;
 const SMALLEST_BLOCK_OCTETS = 64 * 1024;
 const LARGEST_BLOCK_OCTETS = 1024 * 1024;
 /** With a smaller share of it free, a block is full: reading into a small rest costs more calls than the rest is worth. */
@@ -26,6 +27,8 @@ export class SocketBlocks {
   #from = 0;
   #to = 0;
   #chunks: Uint8Array[] = [];
+  /** Batches taken while #block was being filled. */
+  #takes = 0;
   /** Full blocks: with chunks that wait, with chunks that the caller has, and without any. */
   #full: Uint8Array[] = [];
   #lent: Uint8Array[] = [];
@@ -55,6 +58,7 @@ export class SocketBlocks {
   /** All that has come, in order; it stays as it is until `release`. One batch at a time. */
   take(): Uint8Array[] {
     this.#endChunk();
+    this.#takes++;
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#lent = this.#full;
@@ -96,8 +100,8 @@ export class SocketBlocks {
   #nextBlock(): void {
     this.#endChunk();
     this.#full.push(this.#block);
-    if (this.#waiting > this.#blockOctets / 2)
-      this.#blockOctets = Math.min(LARGEST_BLOCK_OCTETS, this.#blockOctets * 2);
+    if (this.#takes < FEW_TAKES) this.#blockOctets = Math.min(LARGEST_BLOCK_OCTETS, this.#blockOctets * 2);
+    this.#takes = 0;
     const spare = this.#free.pop();
     this.#block = spare?.length === this.#blockOctets ? spare : new Uint8Array(this.#blockOctets);
     this.#from = 0;
