@@ -11,7 +11,7 @@ import { Socket } from 'node:net';
 /** 200 slow uploads must not cost 200 MiB: blocks grow for a sender that fills them before they are taken so many times. */
 const FEW_TAKES = 8;
 const SMALLEST_BLOCK_OCTETS = 64 * 1024;
-const LARGEST_BLOCK_OCTETS = 1024 * 1024;
+const LARGEST_BLOCK_OCTETS = 512 * 1024;
 /** With a smaller share of it free, a block is full: reading into a small rest costs more calls than the rest is worth. */
 const LEAST_ROOM = 1 / 8;
 /** Octets that wait before the socket is paused; one read more may come, and of TLS what is deciphered already, some 80 KiB. */
