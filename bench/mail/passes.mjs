@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Rng } from '../../dist/core/index.js';
+import { controlRequest } from '../../dist/testbed/control.js';
 import { MAIN } from './memory.mjs';
 
 const SUBMITTER = fileURLToPath(new URL('submitter.mjs', import.meta.url));
@@ -17,6 +18,7 @@ const PORT = 25;
 const NODES = { surrey: '10.77.0.2', spacecraft: '10.77.0.1' };
 const OTHER = { surrey: 'spacecraft', spacecraft: 'surrey' };
 
+const EVENTS = /^(\S+Z) event=(accepted|sending|delivered) id=(\S+)(.*)$/gm;
 const now = () => Date.now() / 1000;
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000)));
 
@@ -48,7 +50,15 @@ class Bench {
   #waiting = { surrey: new Map(), spacecraft: new Map() };
   #accepted = new Map();
   #sending = [];
+  #delivered = new Map();
+  /** By the message's id: what its relay predicted last, a second before a contact. */
+  #predicted = new Map();
+  #asked = new Set();
   #broken = false;
+  /** Each start of a relay, and when it listened. */
+  #backs = [];
+  /** All that the relays logged, with OMNI_BENCH_LOG=1. */
+  #lines = [];
   counts = { relay: 0, daemon: 0, repeated: 0 };
 
   constructor(seed) {
@@ -79,6 +89,7 @@ class Bench {
       actions.push({ at: (0.02 + 0.98 * this.#rng.uniform()) * span, run });
     }
     actions.sort((a, b) => a.at - b.at);
+    const asking = setInterval(() => void this.#askForPredictions(), 100);
     for (const { at, run } of actions) {
       await pause(begun + at - now());
       await run();
@@ -86,6 +97,7 @@ class Bench {
     const end = begun + (passes + 10) * PERIOD_SECONDS;
     while (now() < end && this.#missing(messages) > 0) await pause(1);
     await pause(3);
+    clearInterval(asking);
     return this.#judge(messages);
   }
 
@@ -133,10 +145,18 @@ class Bench {
     words.push('--contacts', plan, '--epoch', this.#plan.epoch, '--node', node);
     words.push('--route', `${OTHER[node]}.test=${NODES[OTHER[node]]}:${PORT},peer=${OTHER[node]},tls=never`);
     const relay = this.#within(node, MAIN, words, ['ignore', 'ignore', 'pipe']);
+    const back = { node, at: Number.POSITIVE_INFINITY };
+    this.#backs.push(back);
     relay.stderr.on('data', (chunk) => {
-      for (const [, at, event, id] of String(chunk).matchAll(/^(\S+Z) event=(accepted|sending) id=(\S+)/gm)) {
-        if (event === 'accepted') this.#accepted.set(id, Date.parse(at) / 1000);
-        else this.#sending.push({ at: Date.parse(at) / 1000, accepted: this.#accepted.get(id) ?? 0 });
+      if (String(chunk).includes('omni: SMTP on')) back.at = now();
+      if (process.env.OMNI_BENCH_LOG === '1')
+        for (const line of String(chunk).trim().split('\n')) this.#lines.push({ at: now(), node, line });
+      for (const [, at, event, id, rest] of String(chunk).matchAll(EVENTS)) {
+        const seconds = Date.parse(at) / 1000;
+        if (event === 'accepted') this.#accepted.set(id, seconds);
+        else if (event === 'sending') this.#sending.push({ node, at: seconds, accepted: this.#accepted.get(id) ?? 0 });
+        else if (rest.includes(`hop=${OTHER[node]}.test reply=250`) && !this.#delivered.has(id))
+          this.#delivered.set(id, seconds);
       }
     });
     this.#relays[node] = relay;
@@ -194,7 +214,7 @@ class Bench {
     for (const node of Object.keys(NODES)) this.#start(node);
   }
 
-  #delivered(node) {
+  #mailbox(node) {
     const box = join(this.#folder, node, 'mail', 'box', 'new');
     try {
       return readdirSync(box).map((file) => readFileSync(join(box, file), 'latin1'));
@@ -213,7 +233,7 @@ class Bench {
     const copies = new Map();
     let damaged = 0;
     for (const node of Object.keys(NODES))
-      for (const text of this.#delivered(node)) {
+      for (const text of this.#mailbox(node)) {
         const [, key, octets] = /^X-Key: (\S+) (\d+)\r?$/m.exec(text) ?? [undefined, 'strange', '0'];
         copies.set(key, (copies.get(key) ?? 0) + 1);
         const at = text.indexOf('X-Key: ');
@@ -235,23 +255,76 @@ class Bench {
         if (!this.#contacts.some(({ aos, los }) => aos <= at && at <= los + 0.1)) outside++;
       }
     }
-    // From AOS to the first message, in contacts at whose beginning one waited.
-    const starts = this.#contacts
-      .map(({ aos, los }) => {
-        const waited = this.#sending.filter(({ at, accepted }) => at >= aos && at <= los && accepted < aos);
-        return Math.min(...waited.map(({ at }) => at)) - aos;
-      })
-      .filter(Number.isFinite)
-      .sort((a, b) => a - b);
+    const { undisturbed, disturbed } = this.#starts();
+    const errors = this.#errors();
+    const right = errors.filter((error) => error <= 0.05).length;
     const { relay, daemon, repeated } = this.counts;
     console.log(
       [
         `${messages} messages: ${lost.length} lost, ${twice.length} duplicated, ${damaged} damaged; kills: ${relay} of relays, ${daemon} of the link daemon`,
         `${taken} taken over the link, ${outside} outside contacts; ${repeated} submissions repeated because the reply was lost`,
-        `first message after AOS: median ${(starts[starts.length >> 1] ?? Number.NaN).toFixed(3)} s, worst ${(starts.at(-1) ?? Number.NaN).toFixed(3)} s, ${starts.length} contacts`,
+        `first message after AOS, both relays running: ${spread(undisturbed)}`,
+        `predicted a second before the contact, for ${errors.length} that waited for it: ${((100 * right) / errors.length).toFixed(1)} % within 5 % of the wait, median error ${(100 * errors[errors.length >> 1]).toFixed(1)} %`,
+        `first message after the last of both was back, when that was in the contact: ${spread(disturbed)}`,
       ].join('\n  '),
     );
     return lost.length + twice.length + damaged + outside === 0;
+  }
+
+  /** As `omni mailq` would show it a second before each contact. */
+  async #askForPredictions() {
+    const contact = this.#contacts.find(({ aos }) => aos - now() > 0 && aos - now() <= 1);
+    if (contact === undefined || this.#asked.has(contact.aos)) return;
+    this.#asked.add(contact.aos);
+    for (const node of Object.keys(NODES)) {
+      // A relay that was just killed says nothing.
+      const answer = await controlRequest(join(this.#folder, node, 'control.sock'), 'list', {}).catch(() => ({
+        queue: [],
+      }));
+      for (const { id, predicted } of answer.queue)
+        if (predicted !== undefined) this.#predicted.set(id, Date.parse(predicted.expected) / 1000);
+    }
+  }
+
+  /** Errors of the predictions, in parts of the whole wait. */
+  #errors() {
+    const errors = [];
+    for (const [id, at] of this.#predicted) {
+      const delivered = this.#delivered.get(id);
+      const accepted = this.#accepted.get(id);
+      if (delivered !== undefined && accepted !== undefined)
+        errors.push(Math.abs(at - delivered) / (delivered - accepted));
+    }
+    return errors.sort((a, b) => a - b);
+  }
+
+  /**
+   * Seconds to the first message of each direction, in contacts at whose beginning one waited: from AOS when both relays listened then and
+   * went on, else from when the later of them listened again. A relay listens last of all in its start: its queue is read by then.
+   */
+  #starts() {
+    const undisturbed = [];
+    const disturbed = [];
+    for (const { aos, los } of this.#contacts)
+      for (const node of Object.keys(NODES)) {
+        const first = Math.min(
+          ...this.#sending
+            .filter((m) => m.node === node && m.at >= aos && m.at <= los && m.accepted < aos)
+            .map(({ at }) => at),
+        );
+        if (!Number.isFinite(first)) continue;
+        const backs = this.#backs.filter(({ at }) => at > aos && at <= first).map(({ at }) => at);
+        const took = first - Math.max(aos, ...backs);
+        (backs.length === 0 ? undisturbed : disturbed).push(took);
+        if (took > 1 && this.#lines.length > 0) {
+          console.log(
+            `${node}: ${took.toFixed(2)} s after ${backs.length === 0 ? 'AOS' : 'its start'}; contact of ${(los - aos).toFixed(1)} s`,
+          );
+          for (const { at, node: of, line } of this.#lines)
+            if (at > aos - 3 && at < first + 0.5) console.log(`   ${(at - aos).toFixed(3)} ${of} ${line}`);
+        }
+      }
+    return { undisturbed, disturbed };
   }
 
   remove() {
@@ -259,6 +332,12 @@ class Bench {
     this.#omni('down', '--all');
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  if (sorted.length === 0) return 'never';
+  return `median ${sorted[sorted.length >> 1].toFixed(3)} s, worst ${sorted.at(-1).toFixed(3)} s, ${sorted.length} times`;
 }
 
 function count(folder) {

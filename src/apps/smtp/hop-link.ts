@@ -20,8 +20,12 @@ const IDLE_SECONDS = 2;
 const KEPT_SECONDS = 240;
 /** An idle session is ended this long before LOS, so that the peer's end of it does not stay behind. */
 const LEAVE_SECONDS = 3;
-/** A refused or lost session is tried again this much later inside a contact. */
-const REDIAL_SECONDS = 1;
+/**
+ * A refused or lost session is tried again this much later inside a contact, each time twice as long after, at most a second: a peer that was
+ * killed is back within one, and a refusal costs two packets.
+ */
+const REDIAL_SECONDS = 0.1;
+const LONGEST_REDIAL_SECONDS = 1;
 const PROBE_SECONDS = 20;
 /** Probing without a plan: this long counts as one round toward expiry. */
 const PROBE_ROUND_SECONDS = 5400;
@@ -107,6 +111,7 @@ export class HopLink implements SessionOwner {
     if (window.kind === 'contact' && this.#contact === undefined) {
       this.#contact = window.contact;
       this.#nextDial = now;
+      this.#failures = 0;
       this.#lifeUntil = undefined;
     }
     const session = this.#session;
@@ -228,7 +233,7 @@ export class HopLink implements SessionOwner {
     const window = this.window(now);
     if (session.completed > 0 || session.polite) {
       this.#failures = 0;
-      this.#nextDial = session.polite ? now : wallPlus(now, REDIAL_SECONDS);
+      this.#nextDial = session.polite ? now : this.#redialAt(now);
     } else if (window.kind === 'always') {
       const wait = UNSCHEDULED_RETRY_SECONDS[Math.min(this.#failures++, UNSCHEDULED_RETRY_SECONDS.length - 1)]!;
       this.#nextDial = wallPlus(now, wait);
@@ -240,11 +245,15 @@ export class HopLink implements SessionOwner {
         this.#probingSince = now;
         this.#ports.roundPassed(this.name, true);
       }
-    } else this.#nextDial = wallPlus(now, REDIAL_SECONDS);
+    } else this.#nextDial = this.#redialAt(now);
     this.#ports.log(
       `event=session-ended hop=${this.name} delivered=${session.completed} why=${JSON.stringify(reason)}`,
     );
     this.#ports.changed();
+  }
+
+  #redialAt(now: WallTime): WallTime {
+    return wallPlus(now, Math.min(LONGEST_REDIAL_SECONDS, REDIAL_SECONDS * 2 ** this.#failures++));
   }
 
   /** The next hop cannot exist: all that waits for it fails at once (RFC 5321 section 5.1, RFC 7505). */

@@ -22,7 +22,7 @@ const MESSAGE_SECONDS = 0.1;
 /** A transfer of more than this tells nothing of the fixed time. */
 const LONG_SECONDS = 10;
 /** Fixed times remembered of each kind. */
-const REMEMBERED = 15;
+const REMEMBERED = 60;
 /** Arrivals remembered, to foresee what comes before the next contact. */
 const ARRIVALS = 200;
 /** Fewer tell nothing yet. */

@@ -3,8 +3,8 @@
  * transmission, at the costs that were learned. A prediction holds for the moment it is made; it is made anew whenever somebody
  * asks, so it sharpens as the contact comes near.
  *
- * What comes later and goes first is foreseen from the mail of late. `expected` is the likely case, not the mean: a rare large
- * message that will probably not come in time is left out of it, and counted in `latest`.
+ * What comes later and goes first is foreseen from the mail of late. `expected` is neither mean nor median, but the time around which ±5 % of
+ * the whole wait most probably hold the delivery: the measure by which predictions are judged (docs/mail.md).
  */
 import type { WallTime } from '../../core/index.ts';
 import type { Contact } from './ports.ts';
@@ -38,7 +38,8 @@ export interface PredictionInput {
 
 /**
  * When each candidate will have been delivered. Missing from the map: not within the contacts that the plan names, or no rate is
- * known. `earliest` supposes a link 3 % faster and no further mail, `latest` one 10 % slower and twice the mail that came lately.
+ * known. `earliest` supposes a link 3 % faster and no further mail, `latest` one 10 % slower and twice the mail that came lately;
+ * neither is nearer to `expected` than the usual error.
  */
 export function predict(input: PredictionInput): Map<string, Prediction> {
   const { model, now } = input;
@@ -48,14 +49,21 @@ export function predict(input: PredictionInput): Map<string, Prediction> {
   const expected = walk({ ...input, contacts }, order, model, 1, 'likely');
   const early = walk({ ...input, contacts }, order, scaled(model, 1 / 2), 1.03, 'none');
   const late = walk({ ...input, contacts }, order, scaled(model, 2), 0.9, 'much');
+  const arrived = new Map(order.map((candidate) => [candidate.id, candidate.arrived]));
   const result = new Map<string, Prediction>();
   for (const [id, at] of expected) {
-    const first = early.get(id) ?? at;
-    const last = late.get(id) ?? contacts.at(-1)!.end;
-    result.set(id, { expected: at, earliest: first < at ? first : at, latest: last > at ? last : at });
+    const usual = USUAL_ERROR * secondsBetween(arrived.get(id)!, at);
+    const first = max(now, min(early.get(id) ?? at, wallPlus(at, -usual)));
+    const last = max(late.get(id) ?? contacts.at(-1)!.end, wallPlus(at, usual));
+    result.set(id, { expected: at, earliest: first, latest: last });
   }
   return result;
 }
+
+/** Of the whole wait: what 95 of 100 predictions keep to, whatever the link and the queue suggest. */
+const USUAL_ERROR = 0.05;
+const min = (a: WallTime, b: WallTime): WallTime => (a < b ? a : b);
+const max = (a: WallTime, b: WallTime): WallTime => (a > b ? a : b);
 
 const scaled = (model: LinkModel, factor: number): LinkModel => {
   const times = ({ setupSeconds, firstSeconds, nextSeconds }: FixedCosts): FixedCosts => ({
@@ -94,15 +102,19 @@ function walk(
     for (const entry of waiting) {
       const { candidate } = entry;
       const room = secondsBetween(at, contact.end);
-      const ahead = foreseen?.secondsAhead(candidate, secondsBetween(now, at), traffic === 'much') ?? 0;
       const cost = Math.max(fixed + entry.left / rate - (running ? (candidate.secondsSpent ?? 0) : 0), fixed / 4);
+      const ahead =
+        foreseen?.ahead(candidate, secondsBetween(now, at), {
+          whole: secondsBetween(candidate.arrived, wallPlus(at, cost)),
+          much: traffic === 'much',
+        }) ?? NOTHING;
       fixed = costs.nextSeconds;
-      if (room > 0 && ahead + cost <= room) {
-        done.set(candidate.id, wallPlus(at, ahead + cost));
+      if (room > 0 && ahead.median + cost <= room) {
+        done.set(candidate.id, wallPlus(at, Math.min(ahead.best, room - cost) + cost));
         at = wallPlus(at, cost);
       } else {
         if (checkpoint && room > 0 && later.length === 0)
-          entry.left = Math.max(0, entry.left - Math.max(0, room - ahead) * rate);
+          entry.left = Math.max(0, entry.left - Math.max(0, room - ahead.median) * rate);
         if (checkpoint) at = contact.end;
         later.push(entry);
       }
@@ -111,9 +123,6 @@ function walk(
   }
   return done;
 }
-
-/** More likely than not, none of a kind of which fewer than this many are expected comes (Poisson: −ln 1/2). */
-const RARE = Math.LN2;
 
 /** The mail that will probably come and go ahead of a given one, from the mail of late in its order of transmission. */
 class Foreseen {
@@ -127,16 +136,15 @@ class Foreseen {
     this.#costs = this.#order.map(({ octets }) => secondsPerMessage + octets / rate);
   }
 
-  /** @param span seconds in which it may come. */
-  secondsAhead(candidate: Candidate, span: number, much: boolean): number {
-    if (this.#seconds <= 0 || span <= 0 || candidate.rank !== undefined) return 0;
+  /**
+   * @param span seconds in which it may come.
+   * @param whole the candidate's wait from its arrival to its delivery if none comes.
+   */
+  ahead(candidate: Candidate, span: number, { whole, much }: { whole: number; much: boolean }): Ahead {
+    if (this.#seconds <= 0 || span <= 0 || candidate.rank !== undefined) return NOTHING;
     const share = span / this.#seconds;
     const ahead = this.#costs.slice(0, this.#countAhead(candidate));
-    if (much) return 2 * share * sum(ahead);
-    // Of the costliest few, fewer than one half are expected: they will probably not come.
-    const rare = Math.min(ahead.length, Math.floor(RARE / share));
-    ahead.sort((a, b) => b - a);
-    return share * sum(ahead.slice(rare));
+    return much ? just(2 * share * sum(ahead)) : mostProbable(ahead, share, whole);
   }
 
   #countAhead(candidate: Candidate): number {
@@ -153,6 +161,74 @@ class Foreseen {
     }
     return low;
   }
+}
+
+/** Seconds that further mail will add: as likely more as less, and those that are most probably right. */
+interface Ahead {
+  readonly median: number;
+  readonly best: number;
+}
+const just = (seconds: number): Ahead => ({ median: seconds, best: seconds });
+const NOTHING = just(0);
+
+/** A prediction is right within this part of the whole wait; the last of it is left to what the link does. */
+const SURELY_RIGHT = 0.044;
+const RIGHT = 0.052;
+/** Hundredths of the wait that further mail may add, at most. */
+const CELLS = 60;
+/** Another time than the median must be better by this probability. */
+const WORTH = 0.01;
+
+/**
+ * The seconds that mail of the given costs, each expected `share` times, will add: not the mean, but the time around which ±5 % of the whole
+ * wait most probably hold the delivery. Compound Poisson, by Panjer's recursion in hundredths of the wait.
+ */
+function mostProbable(costs: readonly number[], share: number, whole: number): Ahead {
+  if (costs.length === 0 || !(whole > 0)) return NOTHING;
+  const step = whole / 100;
+  const usual = usualSum(costs, share);
+  if (usual > (CELLS * step) / 2) return just(usual);
+  const jumps = new Float64Array(CELLS + 1);
+  for (const cost of costs) {
+    const cell = Math.floor(cost / step);
+    const upper = cost / step - cell;
+    if (cell <= CELLS) jumps[cell]! += 1 - upper;
+    if (cell < CELLS) jumps[cell + 1]! += upper;
+  }
+  const probable = new Float64Array(CELLS + 1);
+  probable[0] = Math.exp(-share * (costs.length - jumps[0]!));
+  for (let n = 1; n <= CELLS; n++) {
+    let all = 0;
+    for (let k = 1; k <= n; k++) all += k * jumps[k]! * probable[n - k]!;
+    probable[n] = (share / n) * all;
+  }
+  const covered = Array.from(probable, (_, added) =>
+    probable.reduce((all, p, k) => {
+      const error = Math.abs(added - k) / (100 + k);
+      return all + p * Math.min(1, Math.max(0, (RIGHT - error) / (RIGHT - SURELY_RIGHT)));
+    }, 0),
+  );
+  const least = Math.max(...covered) - WORTH;
+  let below = 0;
+  const median = probable.findIndex((p) => {
+    below += p;
+    return below >= 1 / 2;
+  });
+  if (median < 0) return just(usual);
+  let best = -1;
+  covered.forEach((p, added) => {
+    if (p >= least && (best < 0 || Math.abs(added - median) < Math.abs(best - median))) best = added;
+  });
+  return { median: median * step, best: best * step };
+}
+
+/** More likely than not, none of a kind of which fewer than this many are expected comes (Poisson: −ln 1/2). */
+const RARE = Math.LN2;
+
+/** The mean without the costliest few that will probably not come. */
+function usualSum(costs: readonly number[], share: number): number {
+  const rare = Math.min(costs.length, Math.floor(RARE / share));
+  return share * sum([...costs].sort((a, b) => b - a).slice(rare));
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

@@ -131,35 +131,19 @@ describe('a smarthost', () => {
   );
 });
 
+describe('a peer that is not back yet', () => {
+  it('is tried again after a tenth of a second, then less often, each second at most', async () => {
+    const { dials, begin, simulation } = await dialing({ length: 600, refusedAfterSeconds: 0.02 });
+    await simulation.runUntil((begin + 5_500_000_000n) as WallTime);
+    const pauses = dials.slice(1).map((at, i) => Number((at - dials[i]! - 0.02).toFixed(2)));
+    expect(dials[0]).toBe(0);
+    expect(pauses).toEqual([0.1, 0.2, 0.4, 0.8, 1, 1, 1]);
+  });
+});
+
 describe('without a known contact', () => {
   it('probes every 20 seconds, and at once on a sign of life', async () => {
-    const simulation = new Simulation(955_000_000_000_000_000n as WallTime);
-    const dials: number[] = [];
-    const begin = simulation.now;
-    const node = new RelayNode({
-      name: 'ground.test',
-      address: '10.0.0.1',
-      simulation,
-      rng: new Rng(1, 'probing'),
-      stepSeconds: 0,
-      policy: {
-        domains: ['ground.test'],
-        relayFor: ['10.0.0.0/8'],
-        routes: [{ domain: 'craft.test', host: '10.0.0.2', port: 25, peers: ['craft'], tls: 'never' }],
-      },
-      contacts: { always: false, next: () => [] },
-      dial: (dialed: Dialed): Connection => {
-        dials.push(Number(simulation.now - begin) / 1e9);
-        simulation.after(1, () => dialed.closed('no answer'));
-        return { write: async () => {}, startTls: async () => {}, end: () => {}, abort: () => {} };
-      },
-    });
-    await node.start();
-    const client = { address: '10.9.9.9', name: 'user', secure: false };
-    const { transaction } = await node.relay.receiver.mail(client, { reversePath: 'a@ground.test' });
-    transaction!.recipient('b@craft.test', {});
-    await transaction!.write(latin1('Subject: x\r\n\r\nx\r\n'));
-    expect(await transaction!.end()).toMatchObject({ code: 250 });
+    const { dials, begin, simulation, node } = await dialing({ length: 0, refusedAfterSeconds: 1 });
     await simulation.runUntil((begin + 50_000_000_000n) as WallTime);
     expect(dials).toEqual([0, 21, 42]);
     node.relay.signOfLife('craft');
@@ -167,3 +151,36 @@ describe('without a known contact', () => {
     expect(dials).toEqual([0, 21, 42, 50]);
   });
 });
+
+/** A relay with one message for a peer that refuses each connection; when it dialed, in seconds. The one contact has begun, or is none. */
+async function dialing({ length, refusedAfterSeconds }: { length: number; refusedAfterSeconds: number }) {
+  const simulation = new Simulation(955_000_000_000_000_000n as WallTime);
+  const dials: number[] = [];
+  const begin = simulation.now;
+  const contact = { peer: 'craft', begin, end: (begin + BigInt(length) * 1_000_000_000n) as WallTime };
+  const node = new RelayNode({
+    name: 'ground.test',
+    address: '10.0.0.1',
+    simulation,
+    rng: new Rng(1, 'probing'),
+    stepSeconds: 0,
+    policy: {
+      domains: ['ground.test'],
+      relayFor: ['10.0.0.0/8'],
+      routes: [{ domain: 'craft.test', host: '10.0.0.2', port: 25, peers: ['craft'], tls: 'never' }],
+    },
+    contacts: { always: false, next: (from) => (contact.end > from ? [contact] : []) },
+    dial: (dialed: Dialed): Connection => {
+      dials.push(Number(simulation.now - begin) / 1e9);
+      simulation.after(refusedAfterSeconds, () => dialed.closed('connection refused'));
+      return { write: async () => {}, startTls: async () => {}, end: () => {}, abort: () => {} };
+    },
+  });
+  await node.start();
+  const client = { address: '10.9.9.9', name: 'user', secure: false };
+  const { transaction } = await node.relay.receiver.mail(client, { reversePath: 'a@ground.test' });
+  transaction!.recipient('b@craft.test', {});
+  await transaction!.write(latin1('Subject: x\r\n\r\nx\r\n'));
+  expect(await transaction!.end()).toMatchObject({ code: 250 });
+  return { simulation, dials, begin, node };
+}
