@@ -20,7 +20,8 @@ export interface HistogramSnapshot {
 }
 
 export class LatencyHistogram {
-  readonly #buckets = new Float64Array(BUCKETS);
+  /** A kilobyte, made with the first record: of a link's many classes most stay empty. */
+  #buckets: Float64Array | undefined;
   #count = 0;
   #sum = 0;
   #max = 0;
@@ -37,26 +38,29 @@ export class LatencyHistogram {
     this.#count++;
     this.#sum += wait;
     if (wait > this.#max) this.#max = wait;
+    this.#buckets ??= new Float64Array(BUCKETS);
     this.#buckets[bucketOf(wait)]!++;
   }
 
   /** The upper bound of the bucket that the quantile lies in, at most the maximum; 0 when nothing was recorded. */
   quantile(fraction: number): Duration {
+    const buckets = this.#buckets ?? [];
     const rank = Math.max(1, Math.ceil(fraction * this.#count));
     let seen = 0;
-    for (let i = 0; i < BUCKETS && this.#count > 0; i++) {
-      seen += this.#buckets[i]!;
+    for (let i = 0; i < buckets.length; i++) {
+      seen += buckets[i]!;
       if (seen >= rank) return Math.min(this.#max, upperBound(i) * 1000) as Duration;
     }
     return this.#max as Duration;
   }
 
   snapshot(): HistogramSnapshot {
+    const buckets = this.#buckets ?? [];
     const cumulative: [number, number][] = [];
     let seen = 0;
-    for (let i = 0; i < BUCKETS; i++) {
-      if (this.#buckets[i] === 0) continue;
-      seen += this.#buckets[i]!;
+    for (let i = 0; i < buckets.length; i++) {
+      if (buckets[i] === 0) continue;
+      seen += buckets[i]!;
       cumulative.push([upperBound(i), seen]);
     }
     return {
