@@ -207,11 +207,11 @@ class ScenarioDataPlane implements DataPlane {
       return { prefix: prefix(route.prefix), interface: index, preference: 0 };
     });
     const key = `${node}/${owner}`;
-    // Added before the former ones go, so that there is never none.
     const former = this.#ownedRoutes.get(key) ?? [];
     const text = (route: RouteOptions) => `${String(route.prefix.address)}/${route.prefix.length}/${route.interface}`;
-    for (const route of wanted) if (!former.some((other) => text(other) === text(route))) router.addRoute(route);
-    for (const route of former) if (!wanted.some((other) => text(other) === text(route))) router.removeRoute(route);
+    const without = (routes: readonly RouteOptions[], others: readonly RouteOptions[]) =>
+      routes.filter((route) => !others.some((other) => text(other) === text(route)));
+    router.changeRoutes(without(wanted, former), without(former, wanted), this.now());
     this.#ownedRoutes.set(key, wanted);
     this.#driver.reschedule();
   }

@@ -134,6 +134,13 @@ export class Router {
     return this.routes.remove({ preference: 10, ...route });
   }
 
+  /** Adds, then removes, so that there is never none. Packets that wait for a link that is down take a new way at once. */
+  changeRoutes(added: readonly RouteOptions[], removed: readonly RouteOptions[], now: Instant): void {
+    for (const route of added) this.addRoute(route);
+    for (const route of removed) this.removeRoute(route);
+    this.#rerouteHeld(now);
+  }
+
   /** A packet that came in by the interface. Takes ownership. */
   receive(packet: PacketBuffer, ingress: number, now: Instant): void {
     const from = this.interfaces[ingress]!;
@@ -175,7 +182,7 @@ export class Router {
     if (queue.up === up) return;
     queue.setUp(up, now);
     this.routes.refresh();
-    for (const each of this.interfaces) if (!each.queue.up) this.#reroute(each, now);
+    this.#rerouteHeld(now);
   }
 
   /** Sends a packet that the node made itself, e.g. a reply. Takes ownership. */
@@ -391,6 +398,10 @@ export class Router {
     }
     if (verdict !== 'ignore') this.icmp.report(whole, verdict, now);
     this.#drop(whole, 'protocol', now);
+  }
+
+  #rerouteHeld(now: Instant): void {
+    for (const each of this.interfaces) if (!each.queue.up) this.#reroute(each, now);
   }
 
   /** The interface is down: packets in its queue that have another way take it, at the age they have. */

@@ -105,7 +105,9 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
     const result = await outcome(child);
     const { services, alarms } = await status(name);
     const handovers = handoversOf(services) - before;
-    console.log(`${name}: ${content.length} octets by ${client} over ${handovers} handovers, exit ${result.code}`);
+    console.log(
+      `${name}: ${content.length} octets by ${client} over ${handovers} handovers, exit ${result.code} ${result.stderr}`,
+    );
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(hash(readFileSync(target))).toBe(hash(content));
     expect(handovers).toBeGreaterThanOrEqual(HANDOVERS - 2);
@@ -114,13 +116,13 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
 
   test('under one transfer, with overlapping coverage and with gaps between the passes: no reset, the same octets', async () => {
     // A gap costs TCP its next timeout besides itself.
-    const share = heavy ? 0.45 : 0.3;
+    const share = 0.7;
     await Promise.all([transfer(overlapping, 'lftp', 1), transfer(gapped, 'curl', share)]);
     if (heavy) await Promise.all([transfer(overlapping, 'curl', 1), transfer(gapped, 'lftp', share)]);
   });
 
   /** The longest times without an arrival at ground and at the spacecraft, less what lies between two probes anyway. */
-  async function gaps(name: string, seconds: number): Promise<[number[], number[]]> {
+  async function gaps(name: string, seconds: number): Promise<{ away: number[]; lost: number }[]> {
     const both = await Promise.all([
       Probe.start(`${name}-spacecraft`, `${name}-control`, '192.168.9.2', PROBE_MILLISECONDS),
       Probe.start(`${name}-control`, `${name}-spacecraft`, '10.9.0.5', PROBE_MILLISECONDS),
@@ -128,27 +130,30 @@ describe.skipIf(reason !== undefined)(`${HANDOVERS} handovers`, () => {
     await pause(seconds * 1000);
     return both.map((probe) => {
       probe.stop();
-      return probe.gaps().map((gap) => Math.max(0, gap - PROBE_MILLISECONDS));
-    }) as [number[], number[]];
+      return { away: probe.gaps().map((gap) => Math.max(0, gap - PROBE_MILLISECONDS)), lost: probe.lost };
+    });
   }
 
   test('service with overlap is away for a round trip and 100 ms at most; without, until AOS and one registration', async () => {
     const seconds = HANDOVERS * EVERY_SECONDS;
     const [overlap, gap, none] = await Promise.all([overlapping, gapped, idle].map((name) => gaps(name, seconds)));
     const limit = OUT_OF_VIEW_SECONDS * 1000 + registrationMilliseconds('link-up', 128_000, 256_000);
-    const shown = (values: readonly number[], at: readonly number[]) =>
-      at.map((i) => Math.round(values[i]!)).join(', ');
+    const probes = Math.round((seconds * 1000) / PROBE_MILLISECONDS);
+    const shown = ({ away }: { away: readonly number[] }, at: readonly number[]) =>
+      at.map((i) => Math.round(away[i]!)).join(', ');
     const middle = HANDOVERS >> 1;
     for (const [i, where] of ['to ground', 'to space'].entries())
       console.log(
-        `gaps ${where}, ms: with overlap ${shown(overlap![i]!, [0, 1, 2, 3])}; without ${shown(gap![i]!, [0, middle])} (longest, median; computed ${limit.toFixed(0)}); no handovers ${shown(none![i]!, [0, 1, 2, 3])}`,
+        `gaps ${where}, ms: with overlap ${shown(overlap![i]!, [0, 1, 2, 3])}; without ${shown(gap![i]!, [0, middle])} (longest, median; computed ${limit.toFixed(0)}); no handovers ${shown(none![i]!, [0, 1, 2, 3])}; lost of ${probes} probes: ${[overlap, gap, none].map((each) => each![i]!.lost).join(', ')}`,
       );
     for (const i of [0, 1]) {
       // Every handover counts. Of the machine's own pauses some may.
       const at = heavy ? 5 : 2;
-      expect(overlap![i]![at]).toBeLessThanOrEqual(ROUND_TRIP_MILLISECONDS + 100 + none![i]![at]!);
+      expect(overlap![i]!.away[at]).toBeLessThanOrEqual(ROUND_TRIP_MILLISECONDS + 100 + none![i]!.away[at]!);
+      // What was on the wire when the signal went, and no more: the rest is held, and follows.
+      expect(gap![i]!.lost).toBeLessThan(0.08 * probes);
       // Processing is in the measurement and not in the computation.
-      expect(gap![i]![middle]).toBeLessThanOrEqual(limit + 50 + none![i]![0]!);
+      expect(gap![i]!.away[middle]).toBeLessThanOrEqual(limit + 50 + none![i]!.away[0]!);
     }
     for (const name of [overlapping, gapped, idle]) expect((await sandbox.run('down', name)).code).toBe(0);
     expect(sandbox.remains()).toEqual([]);

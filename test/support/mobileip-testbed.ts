@@ -104,6 +104,12 @@ export class Probe {
     this.#receiver.kill();
   }
 
+  /** Datagrams between the first and the last that arrived that did not. */
+  get lost(): number {
+    const numbers = this.arrivals.map(({ number }) => number);
+    return numbers.length === 0 ? 0 : Math.max(...numbers) - Math.min(...numbers) + 1 - new Set(numbers).size;
+  }
+
   /** Milliseconds between arrivals, the longest first. */
   gaps(): number[] {
     return this.arrivals

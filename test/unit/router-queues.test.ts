@@ -301,6 +301,20 @@ describe('hold for contact', () => {
     expect(t.router.interfaces[2]!.queue.classes.at(-1)!.held.max).toBe(seconds(50));
     expect(t.router.imbalance()).toBe(0);
   });
+  test('what a link holds takes a new route as soon as there is one, not only when a link comes or goes', () => {
+    const t = new TestRouter({
+      interfaces: [
+        { name: 'host', kind: 'host', addresses: ['10.0.0.1'] },
+        { name: 'a', kind: 'link', classes: holding(), up: false },
+        { name: 'b', kind: 'link', classes: holding(), up: true },
+      ],
+      routes: [['0.0.0.0/0', 1, 1]],
+    });
+    t.receive(out({ identification: 1 }), HOST);
+    t.router.changeRoutes([{ prefix: parsePrefix('0.0.0.0/0')!, interface: 2, preference: 0 }], [], at(seconds(50)));
+    expect(t.sent(2).map((p) => p[5])).toEqual([1]);
+    expect(t.router.imbalance()).toBe(0);
+  });
 });
 
 describe('LatencyHistogram', () => {
