@@ -16,7 +16,8 @@ const LARGEST_BLOCK_OCTETS = 512 * 1024;
 const LEAST_ROOM = 1 / 8;
 /** Octets that wait before the socket is paused; one read more may come, and of TLS what is deciphered already, some 80 KiB. */
 const WAITING_LIMIT_OCTETS = 1024 * 1024;
-const SPARE_BLOCKS = 2;
+/** Blocks kept for use: as much as can wait and be lent at once, or large ones would be made anew all the time. */
+const SPARE_OCTETS = 2 * 1024 * 1024;
 
 export class SocketBlocks {
   readonly #socket: Socket;
@@ -73,7 +74,8 @@ export class SocketBlocks {
 
   /** The batch has been used. */
   release(): void {
-    for (const block of this.#lent) if (this.#free.length < SPARE_BLOCKS) this.#free.push(block);
+    for (const block of this.#lent)
+      if (block.length === this.#blockOctets && this.#free.length * block.length < SPARE_OCTETS) this.#free.push(block);
     this.#lent = [];
   }
 
