@@ -17,6 +17,8 @@ export interface ClientSettings {
   readonly name: string;
   readonly tls: 'never' | 'opportunistic' | 'required';
   readonly auth?: { readonly user: string; readonly password: string };
+  /** Octets of a message that are asked for at a time; default 32 KiB. */
+  readonly chunkOctets?: number;
 }
 
 export type ClientInput =
@@ -64,7 +66,7 @@ interface Transfer {
   empty: boolean;
 }
 
-const BODY_CHUNK_OCTETS = 32768;
+const CHUNK_OCTETS = 32768;
 const encoder = new TextEncoder();
 
 export class SmtpClient {
@@ -323,7 +325,7 @@ export class SmtpClient {
 
   #wantBody(transfer: Transfer): void {
     const { message, offset } = transfer;
-    const length = Math.min(BODY_CHUNK_OCTETS, message.octets - offset);
+    const length = Math.min(this.#settings.chunkOctets ?? CHUNK_OCTETS, message.octets - offset);
     if (length <= 0) this.#endBody(transfer);
     else this.#transmits.push({ kind: 'body', message, offset, length });
   }

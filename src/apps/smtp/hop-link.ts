@@ -12,7 +12,16 @@ import { LinkEstimator, type Path } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Contact } from './ports.ts';
 import type { Reply } from './reply.ts';
-import { type Candidate, chooseNext, octetsLeft, planRateOf, rateOf, type Window, windowAt } from './schedule.ts';
+import {
+  type Candidate,
+  chooseNext,
+  octetsLeft,
+  paceOf,
+  planRateOf,
+  rateOf,
+  type Window,
+  windowAt,
+} from './schedule.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
 
 const IDLE_SECONDS = 2;
@@ -78,6 +87,10 @@ export class HopLink implements SessionOwner {
     return rateOf(this.#contact, this.estimator.model);
   }
 
+  get pace(): number | undefined {
+    return paceOf(this.#contact, this.estimator.model);
+  }
+
   /** Whether a message on its way is interrupted for one of a higher priority. */
   givesWay(priority: number, flight: { octetsLeft: number; secondsSpent: number }, rival: number): boolean {
     if (rival <= priority || this.#session?.checkpoint !== true) return false;
@@ -116,6 +129,7 @@ export class HopLink implements SessionOwner {
     }
     const session = this.#session;
     if (session !== undefined) {
+      session.goOn(now);
       if (session.stalledAt() <= now) session.abort('no sign of life from the peer');
       else if (session.ready) this.#feed(session, window, now);
     } else this.#dialIfDue(window, now);
@@ -207,6 +221,7 @@ export class HopLink implements SessionOwner {
     if (window.kind === 'contact' && this.#contact !== undefined) times.push(window.contact.end);
     if (session !== undefined) {
       times.push(session.stalledAt());
+      if (session.pausedUntil !== undefined) times.push(session.pausedUntil);
       const idleUntil = session.polite ? undefined : this.#idleUntil(session, window);
       if (idleUntil !== undefined) times.push(idleUntil);
     }

@@ -3,7 +3,7 @@
  * its owner what was answered, what broke off and what the transfers cost (RFC 5321 section 3.3; RFC 1845 for the offsets).
  */
 import type { WallTime } from '../../core/index.ts';
-import { type RecipientReply, SmtpClient } from './client.ts';
+import { type ClientTransmit, type RecipientReply, SmtpClient } from './client.ts';
 import { progressOf, wireOctets } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
 import type { LinkEstimator, Path } from './link-estimator.ts';
@@ -35,6 +35,8 @@ export interface SessionOwner {
   readonly name: string;
   readonly route: Route;
   readonly rate: number | undefined;
+  /** Octets a second at which message data is handed to the kernel. */
+  readonly pace: number | undefined;
   readonly path: Path;
   readonly estimator: LinkEstimator;
   learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void;
@@ -51,10 +53,20 @@ const SLOW_OCTETS_PER_SECOND = 1200;
 /** RFC 5321 section 4.5.3.2: the patience owed to a peer that would have to begin anew. */
 const PATIENCE_SECONDS = 600;
 
+/** Message data may run ahead of its pace by this much, and by two chunks. */
+const AHEAD_SECONDS = 0.1;
+const CHUNKS_PER_SECOND = 20;
+const SHORTEST_PAUSE_SECONDS = 0.001;
+/** What a packet of 1,500 octets has room for. */
+const LEAST_CHUNK_OCTETS = 1448;
+const MOST_CHUNK_OCTETS = 32768;
+
 interface Flight {
   readonly message: OutgoingMessage;
   offset: number;
   begun: WallTime | undefined;
+  /** How far its octets were handed out at the link's pace, and when the last of them. */
+  handed: { readonly octets: number; readonly at: WallTime } | undefined;
   /** Nothing was on its way when its envelope left. */
   readonly first: boolean;
   path: Path;
@@ -70,6 +82,11 @@ export class Session implements Dialed {
   readonly #dialedPath: Path;
   readonly #flying: Flight[] = [];
   #pumping = false;
+  /** When the line will have carried what was handed out at its pace. */
+  #carriedAt: WallTime;
+  /** A part of a message that waits for that. */
+  #held: Extract<ClientTransmit, { kind: 'body' }> | undefined;
+  pausedUntil: WallTime | undefined;
   #ended = false;
   #lastActivity: WallTime;
   #lastReplyAt: WallTime;
@@ -87,11 +104,13 @@ export class Session implements Dialed {
     this.#dialedPath = link.path;
     this.#lastActivity = now;
     this.#lastReplyAt = now;
-    const { route } = link;
+    this.#carriedAt = now;
+    const { route, pace } = link;
     this.#client = new SmtpClient({
       name: ports.name,
       tls: route.tls,
       ...(route.auth === undefined ? {} : { auth: route.auth }),
+      ...(pace === undefined ? {} : { chunkOctets: chunkOf(pace) }),
     });
     this.#connection = ports.dial(route, link.name, this);
   }
@@ -120,11 +139,15 @@ export class Session implements Dialed {
   }
 
   inFlight(now: WallTime): { id: string; octetsLeft: number; secondsSpent: number }[] {
-    return this.#flying.map(({ message, offset, begun }) => ({
-      id: message.envelope.id,
-      octetsLeft: message.octets - offset,
-      secondsSpent: begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now)),
-    }));
+    return this.#flying.map(({ message, offset, begun, handed }) => {
+      // At its pace little is under way, so what was handed out is known to be there; else only the time tells.
+      const since = handed?.at ?? begun;
+      return {
+        id: message.envelope.id,
+        octetsLeft: message.octets - (handed?.octets ?? offset),
+        secondsSpent: since === undefined ? 0 : Math.max(0, secondsBetween(since, now)),
+      };
+    });
   }
 
   connected(): void {
@@ -164,7 +187,8 @@ export class Session implements Dialed {
       `event=sending id=${id} hop=${this.#link.name} octets=${message.octets} priority=${envelope.priority}`,
     );
     const first = this.#flying.length === 0;
-    this.#flying.push({ message, offset: 0, begun: first ? now : undefined, first, path: this.#link.path });
+    const begun = first ? now : undefined;
+    this.#flying.push({ message, offset: 0, begun, handed: undefined, first, path: this.#link.path });
     this.#lastActivity = now;
     this.#input({ kind: 'message', message });
   }
@@ -191,7 +215,8 @@ export class Session implements Dialed {
   async #pump(): Promise<void> {
     this.#pumping = true;
     try {
-      for (let t = this.#client.pollTransmit(); t !== undefined && !this.#ended; t = this.#client.pollTransmit()) {
+      for (let t = this.#next(); t !== undefined && !this.#ended; t = this.#next()) {
+        if (t.kind === 'body' && this.#mustWait(t)) return;
         if (t.kind === 'octets') {
           this.#sentSinceReply += t.octets.length;
           await this.#connection.write(t.octets);
@@ -214,6 +239,41 @@ export class Session implements Dialed {
     } finally {
       this.#pumping = false;
     }
+  }
+
+  #next(): ClientTransmit | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    return held ?? this.#client.pollTransmit();
+  }
+
+  /** Whether the part has to wait for its time; if not, its time is counted. */
+  #mustWait(part: Extract<ClientTransmit, { kind: 'body' }>): boolean {
+    this.pausedUntil = undefined;
+    const { pace } = this.#link;
+    if (pace === undefined) return false;
+    const now = this.#ports.now();
+    const ahead = Math.max(AHEAD_SECONDS, (2 * part.length) / pace);
+    const seconds = secondsBetween(now, this.#carriedAt);
+    // A backlog beyond all chunks was counted before the clock was set back.
+    if (seconds > ahead && seconds < STALL_SECONDS) {
+      this.#held = part;
+      // Never a pause of nothing: rounding may make one.
+      this.pausedUntil = wallPlus(now, seconds - ahead + SHORTEST_PAUSE_SECONDS);
+      this.#ports.changed();
+      return true;
+    }
+    this.#carriedAt = wallPlus(seconds > 0 && seconds < STALL_SECONDS ? this.#carriedAt : now, part.length / pace);
+    const flight = this.#flying.find((f) => f.message === part.message);
+    if (flight !== undefined) flight.handed = { octets: part.offset + part.length, at: now };
+    return false;
+  }
+
+  /** The held part's time may have come. */
+  goOn(now: WallTime): void {
+    if (this.pausedUntil === undefined || this.#pumping || this.#ended) return;
+    // Nor does a clock that was set back hold it for long.
+    if (now >= this.pausedUntil || secondsBetween(now, this.pausedUntil) > STALL_SECONDS) void this.#pump();
   }
 
   async #read(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array | undefined> {
@@ -300,6 +360,9 @@ export class Session implements Dialed {
     this.#link.sessionEnded(this, reason, now);
   }
 }
+
+const chunkOf = (pace: number): number =>
+  Math.min(MOST_CHUNK_OCTETS, Math.max(LEAST_CHUNK_OCTETS, Math.round(pace / CHUNKS_PER_SECOND)));
 
 /** RFC 1845 section 2: at most 80 characters, dot-separated atoms. The hop's name is hashed: it may hold anything. */
 export function transactionId(id: string, hop: string, generation: number, name: string): string {

@@ -73,6 +73,21 @@ export function rateOf(contact: Contact | undefined, model: LinkModel): number |
   return planned === undefined ? model.octetsPerSecond : planned * model.shareOfPlan;
 }
 
+/** Of the plan's rate, the most that message data ever gets: 1,448 octets of data are 1,508 in a frame, before bit stuffing. */
+const MOST_OF_PLAN = 0.96;
+const LEAST_OF_PLAN = 0.85;
+
+/**
+ * At how many octets a second message data is handed to the kernel: a little more than gets through, or undefined without a planned rate.
+ * Faster would only fill the queues on the way, where a contact's end would leave it in front of the next one's first packet, and where replies and
+ * messages of higher priority would have to wait behind it.
+ */
+export function paceOf(contact: Contact | undefined, model: LinkModel): number | undefined {
+  const planned = planRateOf(contact);
+  if (planned === undefined) return undefined;
+  return planned * Math.min(MOST_OF_PLAN, Math.max(LEAST_OF_PLAN, 1.02 * model.shareOfPlan));
+}
+
 /** Octets of message data that still fit the contact; undefined when no rate is known. */
 export function octetsLeft(contact: Contact, model: LinkModel, now: WallTime): number | undefined {
   const rate = rateOf(contact, model);
