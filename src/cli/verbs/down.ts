@@ -4,6 +4,7 @@ import { OmniError } from '../../core/index.ts';
 import { takeLock } from '../../testbed/lock.ts';
 import { requireIp, requireRoot } from '../../testbed/preconditions.ts';
 import { type Removal, removeTestbed } from '../../testbed/remove.ts';
+import { removeOrphanedScratch } from '../../testbed/scratch.ts';
 import { listTestbeds, selectTestbed, type TestbedState } from '../../testbed/select.ts';
 import { note, printJson, verb } from '../verb.ts';
 
@@ -43,6 +44,7 @@ async function run(argument: string | undefined, options: Options): Promise<void
   const removed: (Removal & { name: string })[] = [];
   for (const testbed of testbeds)
     removed.push({ name: testbed.name, ...(await remove(testbed, options.purge === true)) });
+  if (options.all) removeOrphanedScratch();
   if (options.json) printJson(removed);
   else
     for (const { name, namespaces, processes } of removed)

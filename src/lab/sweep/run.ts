@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { OmniError } from '../../core/index.ts';
 import { requireCongestionControls } from '../../testbed/congestion-control.ts';
 import { findProgram, requireTestbedMachine } from '../../testbed/preconditions.ts';
+import { removeOrphanedScratch, Scratch } from '../../testbed/scratch.ts';
 import { Bed, removeOrphans } from './bed.ts';
 import { type Cell, makeCell, readBase } from './cell.ts';
 import { SweepError } from './error.ts';
@@ -18,7 +19,6 @@ import { carries, loadOf, Planner } from './planner.ts';
 import { ProgressClock, type SweepProgress } from './progress.ts';
 import type { SweepResult } from './result.ts';
 import { runCell } from './run-cell.ts';
-import { removeOrphanedScratch, Scratch } from './scratch.ts';
 import { type Batch, batchesOf, type Shard, settles, type Task, tasksOf, withoutDone } from './tasks.ts';
 import { Traffic } from './traffic.ts';
 

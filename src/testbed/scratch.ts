@@ -1,13 +1,13 @@
 /**
  * A sweep's working directory: what its clients send and receive may be larger than /run, which is memory. It lies in the system's
- * temporary directory and is listed in the run directory before it is made, so that the next sweep removes what a killed one left.
+ * temporary directory and is listed in the run directory before it is made, so that the next sweep, or `omni down --all`, removes what a killed one left.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { identify, isAlive, type ProcessIdentity } from '../../testbed/processes.ts';
-import { runRoot } from '../../testbed/run-directory.ts';
+import { identify, isAlive, type ProcessIdentity } from './processes.ts';
+import { runRoot } from './run-directory.ts';
 
 const LISTED = /^scratch-[0-9a-f-]{36}\.json$/;
 
@@ -32,6 +32,7 @@ export class Scratch {
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
     rmSync(this.#listing, { force: true });
+    removeRunRootIfEmpty();
   }
 }
 
@@ -46,6 +47,7 @@ export function removeOrphanedScratch(): number {
     rmSync(listing, { force: true });
     removed++;
   }
+  if (removed > 0) removeRunRootIfEmpty();
   return removed;
 }
 
@@ -65,5 +67,13 @@ function read(listing: string): Partial<Listing> {
   } catch (error) {
     if (error instanceof SyntaxError) return {};
     throw error;
+  }
+}
+
+function removeRunRootIfEmpty(): void {
+  try {
+    rmdirSync(runRoot());
+  } catch {
+    // Testbeds or other sweeps have their things there.
   }
 }
