@@ -345,11 +345,11 @@ export class Session implements Dialed {
     this.#client.handleInput({ kind: 'closed', reason });
     const now = this.#ports.now();
     const { rate } = this.#link;
-    for (const { message, offset, begun } of this.#flying.splice(0)) {
+    for (const { message, offset, begun, handed } of this.#flying.splice(0)) {
       this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
       const spent = begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now));
-      const stored =
-        this.checkpoint && rate !== undefined ? Math.min(message.octets, offset + spent * rate) : undefined;
+      const sent = handed?.octets ?? (rate === undefined ? undefined : offset + spent * rate);
+      const stored = this.checkpoint && sent !== undefined ? Math.min(message.octets, sent) : undefined;
       this.#ports.interrupted(
         this.#link.name,
         message.envelope.id,
