@@ -228,5 +228,5 @@ describe.skipIf(reason !== undefined)(`${KILLS} times kill -9`, () => {
     expect((await sandbox.run('down', name)).code).toBe(0);
     for (const child of children.splice(0)) child.kill('SIGKILL');
     expect(sandbox.remains()).toEqual([]);
-  });
+  }, 900_000);
 });
