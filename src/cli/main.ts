@@ -1,4 +1,5 @@
 /** The command line: finds the verb, loads its file, and turns what it throws into one sentence and an exit code. */
+import { constants } from 'node:os';
 import { EXIT } from './exit-codes.ts';
 import { explain, type VerbModule } from './verb.ts';
 
@@ -42,6 +43,14 @@ const VERBS: Readonly<Record<string, VerbEntry>> = {
   reproduce: { summary: 'measure a figure again from its file', load: () => import('./verbs/reproduce.ts') },
   version: { summary: 'print the versions of omni, Node and the kernel', load: () => import('./verbs/version.ts') },
 };
+
+// A reader that has seen enough (`| head`) closes the pipe: the verb ends as by SIGTERM where it has something to tidy, else as programs do
+// that SIGPIPE ends; in no case with a trace.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  if (process.listenerCount('SIGTERM') > 0) process.kill(process.pid, 'SIGTERM');
+  else process.exit(128 + constants.signals.SIGPIPE);
+});
 
 const [name, ...rest] = process.argv.slice(2);
 if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
