@@ -17,7 +17,7 @@ const LONE_FRAMES = 1200;
 const FRAME_SECONDS = 38e-6;
 const THICK_FRAMES = 12_000;
 const THICK_FRAME_SECONDS = 6e-6;
-const IDLE_LOAD = 0.012;
+const IDLE_LOAD = 0.004;
 /** A single emulator is one thread: beyond this part of a core it cannot keep up. */
 const MOST_LOAD = 0.85;
 /** Of all cores; the rest is for clients, for building testbeds and for reading results. */
