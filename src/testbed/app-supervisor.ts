@@ -1,6 +1,6 @@
 /**
  * Keeps a node's app process running: one that ended (a crash, `kill -9`, a command's reboot) is started again, at first almost at
- * once and then less and less often while it keeps ending. Counted and shown in status. Services begin anew from what they have on
+ * once and then less and less often while it keeps ending by itself. Counted and shown in status. Services begin anew from what they have on
  * disk; the node's namespace, addresses and routes were never touched.
  */
 import { OmniError } from '../core/index.ts';
@@ -16,7 +16,7 @@ export interface SupervisedProcess {
   tellContacts(contacts: NodeContacts): void;
   status(): Promise<AppStatus>;
   request(service: string, method: string, params: unknown): Promise<unknown>;
-  onEnd(listener: (reason: string, exitCode: number | undefined) => void): void;
+  onEnd(listener: (reason: string, exitCode: number | undefined, signal: NodeJS.Signals | undefined) => void): void;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -38,6 +38,8 @@ export const FIRST_BACK_OFF_MILLISECONDS = 250;
 export const LONGEST_BACK_OFF_MILLISECONDS = 30_000;
 /** A process that ran this long did not fail at its start: the next end counts as the first. */
 export const STEADY_MILLISECONDS = 5000;
+/** What ends a process that has done nothing wrong: somebody's kill, or the kernel's when memory is short. */
+const FROM_OUTSIDE: readonly (NodeJS.Signals | undefined)[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'];
 
 export class AppSupervisor {
   readonly node: ResolvedNode;
@@ -100,13 +102,15 @@ export class AppSupervisor {
   #launch(): SupervisedProcess {
     const process = this.#options.launch();
     this.#startedAt = performance.now();
-    process.onEnd((reason, exitCode) => {
-      if (process === this.#process) this.#ended(reason, exitCode === REBOOT_EXIT_CODE);
+    process.onEnd((reason, exitCode, signal) => {
+      if (process !== this.#process) return;
+      this.#ended(reason, exitCode === REBOOT_EXIT_CODE, !this.#restarting && FROM_OUTSIDE.includes(signal));
     });
     return process;
   }
 
-  #ended(reason: string, asked: boolean): void {
+  /** @param blameless it had come up, and was ended from outside. */
+  #ended(reason: string, asked: boolean, blameless: boolean): void {
     if (this.#stopped) return;
     const what = asked ? 'it was commanded to reboot' : reason;
     this.#lastEnd = { reason: what, at: new Date().toISOString() };
@@ -114,9 +118,10 @@ export class AppSupervisor {
     // One that never came up ends `omni up` itself.
     if (!this.#established) return;
     this.#restarting = true;
-    if (performance.now() - this.#startedAt >= STEADY_MILLISECONDS) this.#backOff = FIRST_BACK_OFF_MILLISECONDS;
+    const steady = performance.now() - this.#startedAt >= STEADY_MILLISECONDS;
+    if (steady || blameless) this.#backOff = FIRST_BACK_OFF_MILLISECONDS;
     const wait = asked ? 0 : this.#backOff;
-    if (!asked) this.#backOff = Math.min(2 * this.#backOff, LONGEST_BACK_OFF_MILLISECONDS);
+    if (!asked && !blameless) this.#backOff = Math.min(2 * this.#backOff, LONGEST_BACK_OFF_MILLISECONDS);
     this.#timer = setTimeout(() => void this.#restart(), wait);
   }
 

@@ -94,8 +94,8 @@ export class AppProcess {
     return this.#child.request('service', AbortSignal.timeout(10_000), { service, method, params });
   }
 
-  onEnd(listener: (reason: string, exitCode: number | undefined) => void): void {
-    this.#child.onEnd((reason) => listener(reason, this.#child.exitCode));
+  onEnd(listener: (reason: string, exitCode: number | undefined, signal: NodeJS.Signals | undefined) => void): void {
+    this.#child.onEnd((reason) => listener(reason, this.#child.exitCode, this.#child.signal));
   }
 
   kill(signal: NodeJS.Signals): void {

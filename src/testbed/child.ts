@@ -38,6 +38,8 @@ export class Child {
   /** Why it ended; undefined while it runs. */
   ended: string | undefined;
   exitCode: number | undefined;
+  /** That ended it. */
+  signal: NodeJS.Signals | undefined;
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
@@ -52,6 +54,7 @@ export class Child {
     process.once('error', (error) => this.#end(`the ${what} could not be started: ${error.message}`));
     process.once('exit', (code, signal) => {
       this.exitCode = code ?? undefined;
+      this.signal = signal ?? undefined;
       this.#end(`the ${what} ended (${signal ?? `exit ${code}`})`);
     });
   }

@@ -10,12 +10,14 @@ import {
   type SupervisedProcess,
 } from '../../src/testbed/app-supervisor.ts';
 
+type EndListener = Parameters<SupervisedProcess['onEnd']>[0];
+
 class FakeProcess implements SupervisedProcess {
   readonly pid: number;
   failure: string | undefined;
   readonly signals: string[] = [];
   #ended = false;
-  readonly #listeners: ((reason: string, exitCode: number | undefined) => void)[] = [];
+  readonly #listeners: EndListener[] = [];
 
   constructor(pid: number, failure: string | undefined) {
     this.pid = pid;
@@ -34,18 +36,18 @@ class FakeProcess implements SupervisedProcess {
   async request(): Promise<unknown> {
     return this.pid;
   }
-  onEnd(listener: (reason: string, exitCode: number | undefined) => void): void {
-    if (this.#ended) listener('ended', undefined);
+  onEnd(listener: EndListener): void {
+    if (this.#ended) listener('ended', undefined, undefined);
     else this.#listeners.push(listener);
   }
   kill(signal: string): void {
     this.signals.push(signal);
     this.end(`ended (${signal})`);
   }
-  end(reason: string, exitCode?: number): void {
+  end(reason: string, exitCode?: number, signal?: NodeJS.Signals): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const listener of this.#listeners) listener(reason, exitCode);
+    for (const listener of this.#listeners) listener(reason, exitCode, signal);
   }
 }
 
@@ -118,6 +120,23 @@ test('one that keeps ending, or whose services do not start, is tried less and l
   launched.at(-1)!.end('ended (SIGSEGV)');
   await vi.advanceTimersByTimeAsync(FIRST_BACK_OFF_MILLISECONDS);
   expect(await app.status()).toMatchObject({ state: 'running' });
+});
+
+test('one that came up and is killed is back as soon the tenth time as the first', async () => {
+  const app = supervisor();
+  await app.start();
+  for (let i = 0; i < 10; i++) {
+    launched.at(-1)!.end('ended (SIGKILL)', undefined, 'SIGKILL');
+    await vi.advanceTimersByTimeAsync(FIRST_BACK_OFF_MILLISECONDS);
+    expect(await app.status()).toMatchObject({ state: 'running', restarts: i + 1 });
+  }
+  // Killed before its services are there it may be its own doing: a watchdog's, or a lack of memory.
+  failure = 'no memory';
+  for (let i = 0; i < 3; i++) {
+    launched.at(-1)!.end('ended (SIGKILL)', undefined, 'SIGKILL');
+    await vi.advanceTimersByTimeAsync(FIRST_BACK_OFF_MILLISECONDS);
+  }
+  expect(launched).toHaveLength(13);
 });
 
 test('a commanded reboot starts at once and does not count against it', async () => {
