@@ -29,6 +29,10 @@ export interface MeasureOptions {
 }
 
 export type LineCounters = Readonly<Record<string, number>>;
+export interface BothCounters {
+  readonly forward: LineCounters;
+  readonly back: LineCounters;
+}
 
 interface Sent {
   readonly at: number;
@@ -97,10 +101,15 @@ export class Measurement {
     }
   }
 
+  /** Whether every frame that the line had sent has been added. */
+  isWhole(counters: BothCounters): boolean {
+    return (['forward', 'back'] as const).every((way) => this.#sent[way] >= (counters[way].packetsIn ?? 0));
+  }
+
   /** Undefined when no data was sent. */
   finish(run: {
     readonly finishSeconds: number;
-    readonly counters: { readonly forward: LineCounters; readonly back: LineCounters };
+    readonly counters: BothCounters;
     readonly tcpInfo: SweepMeasures['tcpInfo'];
     readonly exchanges: SweepMeasures['exchanges'];
   }): SweepMeasures | undefined {
@@ -108,15 +117,13 @@ export class Measurement {
     const transfer = this.#options.udp === true ? this.#udp() : this.#tcp();
     if (transfer === undefined) return undefined;
     // The recorder's ring is finite: a measurement with a part of the packets is none.
-    for (const way of ['forward', 'back'] as const)
-      if (this.#sent[way] < (run.counters[way].packetsIn ?? 0))
-        throw new OmniError(
-          'OMNI_MEASURE',
-          `the recorder kept ${this.#sent[way]} of ${run.counters[way].packetsIn} frames`,
-          {
-            remedy: 'run it with --keep-captures, which reads them as they come, or with a shorter transfer',
-          },
-        );
+    if (!this.isWhole(run.counters)) {
+      const kept = this.#sent.forward + this.#sent.back;
+      const all = (run.counters.forward.packetsIn ?? 0) + (run.counters.back.packetsIn ?? 0);
+      throw new OmniError('OMNI_MEASURE', `the recorder kept ${kept} of ${all} frames`, {
+        remedy: 'run it with --keep-captures, which reads them as they come, or with a shorter transfer',
+      });
+    }
     const { first, last, ...counted } = transfer;
     const seconds = last - first;
     const lineBits = this.#options.lineBits(instantOf(first), instantOf(last));

@@ -36,6 +36,8 @@ const SNAP_OCTETS = 136;
 const RING_OCTETS = 14e6;
 const RING_RECORD_OCTETS = 96;
 const SETTLE_SECONDS = 1;
+/** How long the last of a capture may take to come from a daemon that the machine lets wait. */
+const WHOLE_MILLISECONDS = 10_000;
 const LIMIT_FACTOR = 20;
 const LIMIT_SECONDS = 30;
 /** Above this the ring keeps headers only, or nothing (src/io/recorder.ts). */
@@ -60,16 +62,20 @@ export async function runCell(context: RunContext): Promise<SweepResult> {
   const settled = Date.now();
   await bed.request('relax');
   const measurement = measurementOf(context, status, settled, driven.window);
-  const captures = await capture.read((octets) => measurement.add(octets));
   const { up, down } = status.dataPlane.links.find(({ name }) => name === cell.link.name)!;
   const [forward, back] = cell.settings.direction === 'up' ? [up, down] : [down, up];
+  const counters = { forward: forward.counters, back: back.counters };
+  const captures = await capture.read(
+    (octets) => measurement.add(octets),
+    () => measurement.isWhole(counters),
+  );
   const measures =
     driven.outcome === 'failed'
       ? undefined
       : measurement.finish({
           finishSeconds: driven.finishSeconds,
           exchanges: driven.exchanges,
-          counters: { forward: forward.counters, back: back.counters },
+          counters,
           tcpInfo: bed.tcpInfo.largest(cell.settings.congestionControl),
         });
   const empty = measures === undefined && driven.outcome !== 'failed';
@@ -125,8 +131,8 @@ function measurementOf(
 }
 
 interface RunningCapture {
-  /** Hands over all that was recorded; returns the files that were kept. */
-  read(take: (octets: Uint8Array) => void): Promise<string[]>;
+  /** Hands over what was recorded until `isWhole`, or until that takes too long; returns the files that were kept. */
+  read(take: (octets: Uint8Array) => void, isWhole: () => boolean): Promise<string[]>;
 }
 
 /**
@@ -167,12 +173,19 @@ async function startCapture({ bed, captures, repetition, seed }: RunContext): Pr
   // Nothing may pass before the recorder listens.
   await Promise.race([first, copying.catch(() => {})]);
   return {
-    read: async (take) => {
-      // What was recorded last is on its way: the capture looks every 50 ms.
+    read: async (take, isWhole) => {
+      let taken = 0;
+      const takeAll = () => {
+        for (; taken < pieces.length; taken++) take(pieces[taken]!);
+        return isWhole();
+      };
+      const until = performance.now() + WHOLE_MILLISECONDS;
+      while (!takeAll() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
+      // The last frame's reception is on its way too: the capture looks every 50 ms.
       await new Promise((resolve) => setTimeout(resolve, 150));
       abort.abort();
       await copying.catch(() => {});
-      for (const piece of pieces) take(piece);
+      takeAll();
       if (captures === undefined) return [];
       const file = join(captures, `${cell.id}-${repetition}-${seed}.pcapng`);
       try {
