@@ -6,6 +6,7 @@ import { controlStream } from '../../testbed/control.ts';
 import type { DaemonStatus } from '../../testbed/daemon.ts';
 import type { Bed } from './bed.ts';
 import { drive } from './drive.ts';
+import { FollowedCapture } from './followed-capture.ts';
 import { diskError } from './journal.ts';
 import { lineBitsOf } from './line-bits.ts';
 import { machine, versions } from './machine.ts';
@@ -36,8 +37,6 @@ const SNAP_OCTETS = 136;
 const RING_OCTETS = 14e6;
 const RING_RECORD_OCTETS = 96;
 const SETTLE_SECONDS = 1;
-/** How long the last of a capture may take to come from a daemon that the machine lets wait. */
-const WHOLE_MILLISECONDS = 10_000;
 const LIMIT_FACTOR = 20;
 const LIMIT_SECONDS = 30;
 /** Above this the ring keeps headers only, or nothing (src/io/recorder.ts). */
@@ -156,41 +155,19 @@ async function startCapture({ bed, captures, repetition, seed }: RunContext): Pr
         return [];
       },
     };
-  const pieces: Buffer[] = [];
-  const abort = new AbortController();
-  let begun = () => {};
-  const first = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  const copying = (async () => {
-    const from = { ...selection, from: 'ring' };
-    for await (const piece of controlStream(paths.controlSocket, 'capture', from, abort.signal)) {
-      pieces.push(Buffer.from(String(piece), 'base64'));
-      begun();
-    }
-  })();
-  copying.catch(() => {}); // The daemon ended; the run fails with the reason.
+  const followed = new FollowedCapture((signal) =>
+    controlStream(paths.controlSocket, 'capture', { ...selection, from: 'ring' }, signal),
+  );
   // Nothing may pass before the recorder listens.
-  await Promise.race([first, copying.catch(() => {})]);
+  await followed.begun;
   return {
     read: async (take, isWhole) => {
-      let taken = 0;
-      const takeAll = () => {
-        for (; taken < pieces.length; taken++) take(pieces[taken]!);
-        return isWhole();
-      };
-      const until = performance.now() + WHOLE_MILLISECONDS;
-      while (!takeAll() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
-      // The last frame's reception is on its way too: the capture looks every 50 ms.
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      abort.abort();
-      await copying.catch(() => {});
-      takeAll();
+      await followed.finish(take, isWhole);
       if (captures === undefined) return [];
       const file = join(captures, `${cell.id}-${repetition}-${seed}.pcapng`);
       try {
         mkdirSync(captures, { recursive: true });
-        await appendFile(file, Buffer.concat(pieces), { flag: 'w' });
+        await appendFile(file, Buffer.concat(followed.pieces), { flag: 'w' });
       } catch (cause) {
         throw diskError(cause, `the capture ${file}`);
       }
