@@ -11,7 +11,7 @@
  * released it. `imbalance()` counts that, and must always be 0.
  */
 import type { PacketBuffer, PacketPool, PacketSource } from '../core/packet.ts';
-import { type Deadline, earliest, type Instant, toMilliseconds } from '../core/time.ts';
+import { type Deadline, earliest, type Instant, NEVER, toMilliseconds } from '../core/time.ts';
 import {
   checkIpv4,
   checkIpv4Options,
@@ -81,6 +81,11 @@ export class Router {
   readonly #onOffer: RouterOptions['onOffer'];
   readonly #own: OwnAddresses;
   readonly #ready: number[] = [];
+  /** Interfaces whose queues changed since `pollTimeout` last looked at them. */
+  readonly #changed: number[] = [];
+  readonly #isChanged: Uint8Array;
+  /** Not after the first expiry of the queues that did not change since. */
+  #expiresAt: Instant = NEVER;
   /** Packets that the node made: ICMP messages, later fragments, copies, whole datagrams from fragments. */
   originatedPackets = 0;
   /** Packets that became part of another or were answered. */
@@ -99,6 +104,9 @@ export class Router {
           ready: () => this.#ready.push(index),
         }),
     );
+    this.#isChanged = new Uint8Array(this.interfaces.length);
+    // Packets that were held on disk are there from the start.
+    for (const { index } of this.interfaces) this.#change(index);
     this.routes = new RouteTable((index) => this.interfaces[index]!.availability);
     this.#own = new OwnAddresses(this.interfaces.flatMap((each) => each.addresses));
     for (const each of this.interfaces) {
@@ -163,13 +171,21 @@ export class Router {
   }
 
   handleTimeout(now: Instant): void {
-    for (const { queue } of this.interfaces) queue.expire(now);
+    this.#expiresAt = NEVER;
+    for (const { queue } of this.interfaces) {
+      queue.expire(now);
+      this.#expiresAt = earliest(this.#expiresAt, queue.nextExpiryAt());
+    }
     this.reassembler.handleTimeout(now);
   }
 
+  /** Not after the first expiry; before it when the packet that would have been too old was sent meanwhile. */
   pollTimeout(): Deadline | undefined {
-    let at: Instant = this.reassembler.nextExpiryAt();
-    for (const { queue } of this.interfaces) at = earliest(at, queue.nextExpiryAt());
+    for (let index = this.#changed.pop(); index !== undefined; index = this.#changed.pop()) {
+      this.#isChanged[index] = 0;
+      this.#expiresAt = earliest(this.#expiresAt, this.interfaces[index]!.queue.nextExpiryAt());
+    }
+    const at = earliest(this.#expiresAt, this.reassembler.nextExpiryAt());
     return at === Number.POSITIVE_INFINITY ? undefined : { at, why: 'a packet that waits grows too old' };
   }
 
@@ -181,6 +197,7 @@ export class Router {
     const { queue } = this.interfaces[index]!;
     if (queue.up === up) return;
     queue.setUp(up, now);
+    this.#change(index);
     this.routes.refresh();
     this.#rerouteHeld(now);
   }
@@ -327,6 +344,14 @@ export class Router {
     to.offeredOctets += packet.length;
     this.#onOffer?.(packet, to.index, now);
     to.queue.enqueue(packet, now);
+    this.#change(to.index);
+  }
+
+  /** Its queue's first expiry may have come nearer. A hub of a thousand links must not ask them all after every packet. */
+  #change(index: number): void {
+    if (this.#isChanged[index] === 1) return;
+    this.#isChanged[index] = 1;
+    this.#changed.push(index);
   }
 
   /** The packet to the first interface, a copy to each other. */
@@ -414,6 +439,7 @@ export class Router {
         const other = target < 0 ? from : this.interfaces[target]!;
         if (other === from || other.kind === 'host' || packet.largestOctets > other.mtuOctets) {
           from.queue.adopt(packet, now);
+          this.#change(from.index);
           continue;
         }
         from.reroutedPackets++;
@@ -421,6 +447,7 @@ export class Router {
         other.offeredOctets += packet.length;
         packet.trafficClass = other.classifier!.classify(packet.arena, packet.start, packet.length);
         other.queue.adopt(packet, now);
+        this.#change(other.index);
       }
     }
   }

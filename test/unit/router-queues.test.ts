@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { TELEMETRY_PORT } from '../../src/apps/telemetry/config.ts';
 import { type Duration, type Instant, milliseconds, seconds } from '../../src/core/index.ts';
 import { PORT, PROTOCOL, parsePrefix } from '../../src/ip/index.ts';
@@ -226,6 +226,22 @@ describe('hold for contact', () => {
     t.router.handleTimeout(deadline.at);
     expect(t.drops).toEqual(['queue-full', 'age']);
     expect(t.router.pollTimeout()!.at).toBe(seconds(14) + 1);
+  });
+
+  test('when the next packet is too old is asked of the queues that changed, not of all', () => {
+    const t = node({ classes: holding(seconds(10)), up: false });
+    t.router.pollTimeout();
+    const asked = t.router.interfaces.map(({ queue }) => vi.spyOn(queue, 'nextExpiryAt'));
+    t.receive(out(), HOST);
+    expect(t.router.pollTimeout()!.at).toBe(seconds(10) + 1);
+    expect(t.router.pollTimeout()!.at).toBe(seconds(10) + 1);
+    expect(asked.map(({ mock }) => mock.calls.length)).toEqual([0, 1]);
+    // At AOS the packet goes; a timer that comes all the same finds nothing.
+    t.router.setInterfaceState(LINK, true, t.now);
+    expect(t.sent(LINK)).toHaveLength(1);
+    t.router.handleTimeout(at(seconds(11)));
+    expect(t.router.pollTimeout()).toBeUndefined();
+    expect(t.drops).toEqual([]);
   });
 
   test('NTP and registrations are never held: dropped as stale at LOS, on arrival, and when too old', () => {
