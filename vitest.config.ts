@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 // `interop` needs stock programs from Debian. A test that cannot run skips with its reason.
 export default defineConfig({
   test: {
+    // Vitest leaves one core idle by default, which on two is half the machine.
+    maxWorkers: '100%',
     projects: [
       {
         test: {
