@@ -1,7 +1,7 @@
 /**
  * SMTP on the wire toward clients: smtp-server's sessions in front of our receiver. It brings the grammar, PIPELINING, 8BITMIME,
  * SMTPUTF8, DSN parameters, STARTTLS and AUTH; added here are the keywords CHECKPOINT (RFC 1845) and MT-PRIORITY (RFC 6710), the
- * reply 355, limits by address, and the end of sessions that are only kept open (slow loris).
+ * reply 355, limits by address, refusal of unknown parameters, and the end of sessions that are only kept open (slow loris).
  *
  * smtp-server decodes xtext and turns A-labels into U-labels; both are undone here, so that what goes on is what came.
  */
@@ -76,7 +76,11 @@ export class SmtpListener {
         onData: (stream, session, done) => void this.#data(stream, session, done),
         onAuth: (auth, _session, done) => this.#auth(auth.username ?? '', auth.password ?? '', done),
       },
-      (connection) => this.#keywords(connection),
+      {
+        keywords: (connection) => this.#keywords(connection),
+        // Of those who may relay we know who they are; and in a pass 100 ms are worth having.
+        greetsAtOnce: ({ remoteAddress: address }) => options.receiver.mayRelay({ address, name: '', secure: false }),
+      },
     );
   }
 
@@ -150,6 +154,11 @@ export class SmtpListener {
   }
 
   #mail(address: SMTPServerAddress, session: SMTPServerSession, done: Callback): void {
+    const wrong = wrongParameter(address, MAIL_PARAMETERS);
+    if (wrong !== undefined) {
+      done(wrong);
+      return;
+    }
     const run = async () => {
       await this.#drop(session, 'a new transaction');
       const client = clientOf(session);
@@ -170,6 +179,11 @@ export class SmtpListener {
     const transaction = this.#open.get(session.id);
     if (transaction === undefined) {
       done(refusal(503, '5.5.1 need MAIL command'));
+      return;
+    }
+    const wrong = wrongParameter(address, RCPT_PARAMETERS);
+    if (wrong !== undefined) {
+      done(wrong);
       return;
     }
     if (this.#open.get(session.id)!.recipientCount > this.#options.maxRecipients) {
@@ -234,17 +248,23 @@ export class SmtpListener {
   }
 }
 
-/** smtp-server with our keywords in the reply to EHLO. */
-class RelayServer extends SMTPServer {
-  readonly #keywords: (connection: SMTPConnection) => string[];
+interface Customs {
+  /** For the reply to EHLO. */
+  keywords(connection: SMTPConnection): string[];
+  greetsAtOnce(connection: SMTPConnection): boolean;
+}
 
-  constructor(options: SMTPServerOptions, keywords: (connection: SMTPConnection) => string[]) {
+/** smtp-server with our customs. */
+class RelayServer extends SMTPServer {
+  readonly #customs: Customs;
+
+  constructor(options: SMTPServerOptions, customs: Customs) {
     super(options);
-    this.#keywords = keywords;
+    this.#customs = customs;
   }
 
   override connect(...[socket, socketOptions]: Parameters<SMTPServer['connect']>): void {
-    const connection = new RelayConnection(this, socket, socketOptions, this.#keywords);
+    const connection = new RelayConnection(this, socket, socketOptions, this.#customs);
     this.connections.add(connection);
     connection.on('error', (error: Error) => this.emit('error', error));
     connection.init();
@@ -252,17 +272,24 @@ class RelayServer extends SMTPServer {
 }
 
 class RelayConnection extends SMTPConnection {
-  readonly #keywords: (connection: SMTPConnection) => string[];
+  readonly #customs: Customs;
   #inEhlo = false;
 
   constructor(
     server: ConstructorParameters<typeof SMTPConnection>[0],
     socket: ConstructorParameters<typeof SMTPConnection>[1],
     options: ConstructorParameters<typeof SMTPConnection>[2],
-    keywords: (connection: SMTPConnection) => string[],
+    customs: Customs,
   ) {
     super(server, socket, options);
-    this.#keywords = keywords;
+    this.#customs = customs;
+  }
+
+  /** smtp-server greets after 100 ms, in which it catches clients that talk first. */
+  override init(): void {
+    const { connections, options } = this._server;
+    if (connections.size > (options.maxClients ?? 0) || !this.#customs.greetsAtOnce(this)) super.init();
+    else this._setListeners(() => this.connectionReady());
   }
 
   override handler_EHLO(command: Buffer, callback: () => void): void {
@@ -276,7 +303,7 @@ class RelayConnection extends SMTPConnection {
     if (this.#inEhlo && code === 250 && Array.isArray(data)) {
       // No password is asked for in the clear.
       const offers = this.session.secure ? data : data.filter((line) => !line.startsWith('AUTH '));
-      lines = [...offers, ...this.#keywords(this)];
+      lines = [...offers, ...this.#customs.keywords(this)];
     }
     // Our replies carry their own code of RFC 3463, more exact than smtp-server's default.
     const own = typeof lines === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(lines);
@@ -290,8 +317,26 @@ function clientOf(session: SMTPServerSession): Client {
     address: session.remoteAddress,
     name: session.hostNameAppearsAs || session.remoteAddress,
     secure: session.secure === true,
+    ...(session.openingCommand === 'HELO' ? { plain: true as const } : {}),
     ...(user === undefined ? {} : { user }),
   };
+}
+
+const MAIL_PARAMETERS = new Set(['SIZE', 'BODY', 'SMTPUTF8', 'RET', 'ENVID', 'MT-PRIORITY', 'TRANSID', 'AUTH']);
+const RCPT_PARAMETERS = new Set(['NOTIFY', 'ORCPT']);
+
+/** RFC 5321 section 4.1.1.11: what is not known must not be passed over; RFC 6710 section 4.1 for the priority's syntax. */
+function wrongParameter(
+  address: SMTPServerAddress,
+  known: ReadonlySet<string>,
+): ReturnType<typeof refusal> | undefined {
+  const args = (address.args || {}) as Record<string, string | true>;
+  const unknown = Object.keys(args).find((name) => !known.has(name));
+  if (unknown !== undefined) return refusal(555, `5.5.4 the parameter ${unknown.slice(0, 40)} is not known here`);
+  const priority = args['MT-PRIORITY'];
+  if (priority !== undefined && !(typeof priority === 'string' && /^(?:0|[+-]?[1-9])$/.test(priority)))
+    return refusal(501, '5.5.2 MT-PRIORITY is a whole number from -9 to 9');
+  return undefined;
 }
 
 function mailParameters(address: SMTPServerAddress, session: SMTPServerSession): MailParameters {

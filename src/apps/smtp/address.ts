@@ -18,7 +18,7 @@ export function parseMailbox(address: string): Mailbox | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (/[\u0000-\u001f\u007f<>\s]/.test(address.replace(/"[^"\r\n]*"/, ''))) return undefined;
   if (!local.startsWith('"') && /[@,:;]/.test(local)) return undefined;
-  if (!/^(\[[0-9a-f.:]+\]|[^[\]\s@,;:()\\]+)$/i.test(domain)) return undefined;
+  if (!/^(\[(?:ipv6:)?[0-9a-f.:]+\]|[^[\]\s@,;:()\\]+)$/i.test(domain)) return undefined;
   return { local, domain };
 }
 

@@ -13,6 +13,8 @@ export interface Client {
   readonly name: string;
   readonly user?: string;
   readonly secure: boolean;
+  /** It said HELO, not EHLO. */
+  readonly plain?: true;
 }
 
 export interface Route {

@@ -49,6 +49,7 @@ export interface ReceiverPorts {
 
 /** How often the octets of a running transaction are forced to the disk, so that a crash costs at most this. */
 const CHECKPOINT_SECONDS = 1;
+const NAME_SYNTAX = /^(?:[\p{L}\p{N}_.-]+|\[(?:IPv6:)?[0-9A-F:.]+\])$/iu;
 const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 
 export class Receiver {
@@ -88,6 +89,10 @@ export class Receiver {
   }
   get partialCount(): number {
     return this.#partial.size;
+  }
+
+  mayRelay(client: Client): boolean {
+    return this.#ports.policy.mayRelay(client);
   }
 
   /** Whether EHLO offers CHECKPOINT: only to those who may relay, or strangers could fill the disk with halves. */
@@ -373,7 +378,7 @@ export class Transaction {
       trace: this.#trace(now),
       priority,
       eightBit: this.#scanner.eightBit || parameters.eightBit === true,
-      smtputf8: parameters.smtputf8 === true,
+      smtputf8: parameters.smtputf8 === true || this.#hasUtf8Address(),
       ...(ret === undefined ? {} : { ret }),
       ...(parameters.envelopeId === undefined ? {} : { envelopeId: parameters.envelopeId }),
       arrived: now,
@@ -386,15 +391,24 @@ export class Transaction {
     };
   }
 
+  /** Then the next hop must have SMTPUTF8, whether or not our client said so (RFC 6531 section 3.4). */
+  #hasUtf8Address(): boolean {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+    return [this.#start.parameters.reversePath, ...this.#recipients.keys()].some((a) => /[^\u0000-\u007f]/.test(a));
+  }
+
   /** RFC 5321 section 4.4; `with` values of RFC 3848 and RFC 6531 section 4.3. */
   #trace(now: WallTime): string {
     const { client, parameters } = this.#start;
     if (client.address === '') return '';
-    const protocol = `${parameters.smtputf8 ? 'UTF8' : 'E'}SMTP${client.secure ? 'S' : ''}${client.user === undefined ? '' : 'A'}`;
+    const extended = `${parameters.smtputf8 ? 'UTF8' : 'E'}SMTP${client.secure ? 'S' : ''}${client.user === undefined ? '' : 'A'}`;
+    const protocol = client.plain ? 'SMTP' : extended;
     const literal = client.address.includes(':') ? `IPv6:${client.address}` : client.address;
+    // What is neither a domain nor an address literal would read as a comment or as other fields of the trace.
+    const name = NAME_SYNTAX.test(client.name) ? client.name : `[${literal}]`;
     const [only] = this.#recipients.size === 1 ? [...this.#recipients.keys()] : [];
     return (
-      `Received: from ${client.name} ([${literal}])\r\n\tby ${this.#ports.name} with ${protocol} id ${this.id}` +
+      `Received: from ${name} ([${literal}])\r\n\tby ${this.#ports.name} with ${protocol} id ${this.id}` +
       `${only === undefined ? '' : `\r\n\tfor <${only}>`};\r\n\t${formatMailDate(now)}\r\n`
     );
   }
