@@ -36,6 +36,7 @@ export interface MailRelayOptions {
   readonly contacts: ContactPlan;
   readonly limits?: Partial<Limits>;
   readonly scheduledRetry?: RetrySettings;
+  readonly unscheduledRetry?: RetrySettings;
   readonly tls?: SmtpListenerOptions['tls'];
   authenticate?: SmtpListenerOptions['authenticate'];
   readonly joinPartials?: boolean;
@@ -90,6 +91,7 @@ export class MailRelay {
         ...DEFAULT_RETRY,
         joinPartials: options.joinPartials ?? false,
         ...(options.scheduledRetry === undefined ? {} : { scheduledRetry: options.scheduledRetry }),
+        ...(options.unscheduledRetry === undefined ? {} : { unscheduledRetry: options.unscheduledRetry }),
       },
       {
         store,

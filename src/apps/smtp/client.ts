@@ -40,6 +40,8 @@ export type ClientTransmit =
 export interface RecipientReply {
   readonly recipient: Recipient;
   readonly reply: Reply;
+  /** The server has DSN: it will tell of success itself (RFC 3461 section 5.2.2). */
+  readonly dsn?: boolean;
 }
 export type ClientEvent =
   | { readonly kind: 'ready'; readonly checkpoint: boolean; readonly pipelining: boolean }
@@ -359,6 +361,7 @@ export class SmtpClient {
     const replies = transfer.message.recipients.map((recipient) => ({
       recipient,
       reply: mailRefused ? transfer.mail! : (answered.get(recipient) ?? last),
+      dsn: this.#extensions.has('DSN'),
     }));
     this.#events.push({ kind: 'result', message: transfer.message, replies });
     // A transaction that ended before its DATA leaves MAIL's state behind in a server that took MAIL (RFC 5321 section 4.1.1.5).

@@ -55,7 +55,8 @@ export class MailQueue {
       rounds: before?.rounds ?? new Map(),
       notBefore: before?.notBefore ?? new Map(),
     });
-    for (const [hop, ids] of this.#byHop) if (!hasQueued(envelope, hop)) ids.delete(envelope.id);
+    for (const { hop } of before?.envelope.recipients ?? [])
+      if (!hasQueued(envelope, hop)) this.#leave(hop, envelope.id);
     for (const recipient of envelope.recipients) {
       if (recipient.state !== 'queued') continue;
       const ids = this.#byHop.get(recipient.hop) ?? new Set();
@@ -68,7 +69,14 @@ export class MailQueue {
     if (entry === undefined) return;
     this.#octets -= entry.envelope.octets;
     this.#entries.delete(id);
-    for (const ids of this.#byHop.values()) ids.delete(id);
+    for (const { hop } of entry.envelope.recipients) this.#leave(hop, id);
+  }
+
+  #leave(hop: string, id: string): void {
+    const ids = this.#byHop.get(hop);
+    ids?.delete(id);
+    // Next hops by MX are as many as there are domains.
+    if (ids?.size === 0) this.#byHop.delete(hop);
   }
 
   get(id: string): Envelope | undefined {
@@ -80,8 +88,9 @@ export class MailQueue {
   get octets(): number {
     return this.#octets;
   }
+  /** Those for which a message waits. */
   get hops(): string[] {
-    return [...this.#byHop.keys()].filter((hop) => this.#byHop.get(hop)!.size > 0);
+    return [...this.#byHop.keys()];
   }
   *all(): IterableIterator<Envelope> {
     for (const entry of this.#entries.values()) yield entry.envelope;
@@ -127,32 +136,27 @@ export class MailQueue {
     return this.get(id)?.recipients.filter((r) => r.state === 'queued' && r.hop === hop) ?? [];
   }
 
-  /** The replies to one transaction. `supportsDsn`: the hop will report success itself (RFC 3461 section 5.2.1). */
-  settle(
-    id: string,
-    hop: string,
-    replies: readonly RecipientReply[],
-    now: WallTime,
-    supportsDsn: boolean,
-  ): Change | undefined {
+  /** The replies to one transaction. */
+  settle(id: string, hop: string, replies: readonly RecipientReply[], now: WallTime): Change | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
     const local = hop === 'local';
-    const answered = new Map(replies.map(({ recipient, reply }) => [recipient.address, reply]));
+    const answered = new Map(replies.map((answer) => [answer.recipient.address, answer]));
     const failed: Recipient[] = [];
     const passed: Recipient[] = [];
     let last = '';
     let some = false;
     let rest = false;
     const recipients = entry.envelope.recipients.map((recipient): Recipient => {
-      const reply = recipient.hop === hop && recipient.state === 'queued' ? answered.get(recipient.address) : undefined;
+      const mine = recipient.hop === hop && recipient.state === 'queued';
+      const { reply, dsn } = (mine ? answered.get(recipient.address) : undefined) ?? {};
       if (reply === undefined) return recipient;
       last = formatReply(reply);
       const now_: Recipient = { ...recipient, diagnostic: last, ...(reply.status ? { status: reply.status } : {}) };
       if (isPositive(reply)) {
         some = true;
         const done: Recipient = { ...now_, state: local ? 'delivered' : 'relayed' };
-        if (recipient.notify?.includes('SUCCESS') && (local || !supportsDsn)) passed.push(done);
+        if (recipient.notify?.includes('SUCCESS') && (local || dsn !== true)) passed.push(done);
         return done;
       }
       if (isPermanent(reply)) {
@@ -197,29 +201,27 @@ export class MailQueue {
 
   /** A round toward the hop passed without delivery: what that makes expired or due for a delay notice. */
   roundPassed(hop: string, settings: RetrySettings): Change[] {
-    const changes: Change[] = [];
-    for (const id of this.#byHop.get(hop) ?? []) {
-      if (this.isFlying(hop, id)) continue;
-      const entry = this.#entries.get(id)!;
-      if (entry.envelope.held) continue;
-      const rounds = (entry.rounds.get(hop) ?? 0) + 1;
-      entry.rounds.set(hop, rounds);
-      const progress = this.#hops(entry, hop, progressOf(entry.envelope, hop))[hop]!;
-      if (progress.contactsUsed >= settings.expiryRounds) changes.push(this.#expire(entry, hop, progress));
-      else if (progress.contactsUsed >= settings.delayNoticeRounds && !progress.delayReported) {
-        const waiting = this.queuedRecipients(id, hop);
-        const told = waiting.filter((r) => r.notify === undefined || r.notify.includes('DELAY'));
-        const hops = this.#hops(entry, hop, { ...progressOf(entry.envelope, hop), delayReported: true });
-        changes.push(
-          this.#change(
-            entry,
-            { ...entry.envelope, hops },
-            told.length > 0 ? [{ kind: 'delayed', recipients: told }] : [],
-          ),
-        );
-      }
-    }
-    return changes;
+    const ids = [...(this.#byHop.get(hop) ?? [])];
+    return ids.map((id) => this.messageRound(id, hop, settings)).filter((change) => change !== undefined);
+  }
+
+  /** A round of one message: the next hop was there and put it off. */
+  messageRound(id: string, hop: string, settings: RetrySettings): Change | undefined {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.envelope.held || this.isFlying(hop, id)) return undefined;
+    if (!hasQueued(entry.envelope, hop)) return undefined;
+    entry.rounds.set(hop, (entry.rounds.get(hop) ?? 0) + 1);
+    const progress = this.#hops(entry, hop, progressOf(entry.envelope, hop))[hop]!;
+    if (progress.contactsUsed >= settings.expiryRounds) return this.#expire(entry, hop, progress);
+    if (progress.contactsUsed < settings.delayNoticeRounds || progress.delayReported) return undefined;
+    const waiting = this.queuedRecipients(id, hop);
+    const told = waiting.filter((r) => r.notify === undefined || r.notify.includes('DELAY'));
+    const hops = this.#hops(entry, hop, { ...progressOf(entry.envelope, hop), delayReported: true });
+    return this.#change(
+      entry,
+      { ...entry.envelope, hops },
+      told.length > 0 ? [{ kind: 'delayed', recipients: told }] : [],
+    );
   }
 
   #expire(entry: Entry, hop: string, progress: HopProgress): Change {

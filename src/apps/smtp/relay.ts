@@ -20,6 +20,8 @@ import { ownReply, type Reply } from './reply.ts';
 import { contactsWith, rateOf } from './schedule.ts';
 import { formatIso, secondsBetween, wallPlus } from './wall-time.ts';
 
+const MOST_IDLE_LINKS = 64;
+
 export interface RelaySettings {
   /** The relay's own name, in EHLO, `Received` and notices. */
   readonly name: string;
@@ -158,6 +160,7 @@ export class Relay {
     }
     const retry = this.queue.nextRetry(LOCAL_HOP, now);
     if (retry !== undefined && (next === undefined || retry < next)) next = retry;
+    this.#dropIdleLinks();
     if (!this.#deliveringLocally) void this.#deliverLocally();
     return next;
   }
@@ -237,6 +240,19 @@ export class Relay {
     return made;
   }
 
+  /** Those of routes stay; domains with exchangers of their own are without number. The oldest go, and what they learned. */
+  #dropIdleLinks(): void {
+    const { routes } = this.#ports.policy;
+    let tooMany = this.#links.size - routes.length - MOST_IDLE_LINKS;
+    if (tooMany <= 0) return;
+    const waiting = new Set(this.queue.hops);
+    for (const [hop, link] of this.#links) {
+      if (link.sessionState !== 'none' || waiting.has(hop) || routes.some(({ domain }) => domain === hop)) continue;
+      this.#links.delete(hop);
+      if (--tooMany === 0) return;
+    }
+  }
+
   #makeLink(hop: string): HopLink {
     const { policy, contacts, now, dial, log } = this.#ports;
     const route: Route = policy.routes.find((r) => r.domain === hop) ??
@@ -287,9 +303,20 @@ export class Relay {
         `event=${reply.code < 300 ? 'delivered' : reply.code < 500 ? 'deferred' : 'failed'} id=${id} to=<${recipient.address}> hop=${hop} reply=${reply.code}`,
       );
     }
-    const change = this.queue.settle(id, hop, replies, now(), hop !== LOCAL_HOP);
+    const change = this.queue.settle(id, hop, replies, now());
     if (change !== undefined) void this.#store(change);
+    if (replies.some(({ reply }) => reply.code >= 400 && reply.code < 500)) this.#putOff(id, hop);
     this.#ports.wakeUp();
+  }
+
+  /** Inside a contact the contact's end counts the round; where nothing ends, each try is one. */
+  #putOff(id: string, hop: string): void {
+    const link = this.#links.get(hop);
+    const window = link?.window(this.#ports.now()).kind ?? 'always';
+    if (window === 'contact' || window === 'closed') return;
+    const { scheduledRetry, unscheduledRetry } = this.#settings;
+    const change = this.queue.messageRound(id, hop, link?.scheduled ? scheduledRetry : unscheduledRetry);
+    if (change !== undefined) void this.#store(change);
   }
 
   /** Stores a change: first what must be told, then the envelope that says it was, then the move of what is finished. */
