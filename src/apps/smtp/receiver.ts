@@ -402,7 +402,8 @@ export class Transaction {
     const { client, parameters } = this.#start;
     if (client.address === '') return '';
     const extended = `${parameters.smtputf8 ? 'UTF8' : 'E'}SMTP${client.secure ? 'S' : ''}${client.user === undefined ? '' : 'A'}`;
-    const protocol = client.plain ? 'SMTP' : extended;
+    // A client that says HELO behind STARTTLS (s-nail does) has spoken ESMTP to get there.
+    const protocol = client.plain && !client.secure ? 'SMTP' : extended;
     const literal = client.address.includes(':') ? `IPv6:${client.address}` : client.address;
     // What is neither a domain nor an address literal would read as a comment or as other fields of the trace.
     const name = NAME_SYNTAX.test(client.name) ? client.name : `[${literal}]`;
