@@ -95,10 +95,16 @@ export class CommandReceiverSocket {
     return this.#udp.address();
   }
 
-  /** One telecommand, from wherever. */
-  submit(octets: Uint8Array, via?: number): void {
+  /** One telecommand, from wherever. `executeAt`: when it names no time itself. */
+  submit(octets: Uint8Array, via?: number, executeAt?: WallTime): void {
     if (this.#closed) return;
-    this.receiver.handleInput({ kind: 'packet', octets, ...(via !== undefined && { via }) }, this.#options.instant());
+    const packet = {
+      kind: 'packet',
+      octets,
+      ...(via !== undefined && { via }),
+      ...(executeAt !== undefined && { executeAt }),
+    } as const;
+    this.receiver.handleInput(packet, this.#options.instant());
     this.#drain();
   }
 

@@ -14,11 +14,14 @@ export interface ApplicationOptions {
   readonly name: string;
   readonly stateDirectory: string;
   readonly contacts: ContactPlan;
+  /** Whether a command processor on this node carries loads out. */
+  processor?(): boolean;
   now(): WallTime;
   log(line: string): void;
 }
 
 export interface MailApplications {
+  readonly commands: CommandMailbox | undefined;
   status(): Record<string, unknown>;
   close(): Promise<void>;
 }
@@ -39,6 +42,7 @@ export async function startMailApplications(mail: MailRelay, options: Applicatio
       address: `${commandSettings.mailbox}@${domains[0]}`,
       name,
       relay: mail.relay,
+      ...(options.processor === undefined ? {} : { processor: options.processor }),
       now,
       log,
     });
@@ -61,6 +65,7 @@ export async function startMailApplications(mail: MailRelay, options: Applicatio
     await outbox.open();
   }
   return {
+    commands,
     status: () => ({ ...commands?.status(), ...outbox?.status() }),
     close: async () => outbox?.close(),
   };

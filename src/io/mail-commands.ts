@@ -1,9 +1,8 @@
 /**
  * The mailbox for command loads: checks the signature of the decoded attachment, stores the load and its receipt, answers by mail.
  * `loads/ID.json` is the receipt and the order to run (`runAt`, null for at once), `loads/ID.load` the octets; the onboard command
- * processor takes them from there. Order of writing: load, receipt, counters, answer; a crash between repeats what is harmless.
- *
- * The answer is a multipart/report with message/disposition-notification (RFC 3798) and the SHA-256 of what was stored.
+ * processor (src/node/services/command-loads.ts) takes them from there, and what became of them is told by a second mail.
+ * Order of writing: load, receipt, counters, answer; a crash between repeats what is harmless.
  */
 import { createHash, createHmac, timingSafeEqual, type X509Certificate } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -17,13 +16,17 @@ import {
   type Envelope,
   fieldOf,
   formatIso,
-  formatMailDate,
   type HeaderSection,
+  isUsed,
   type LocalResult,
+  NO_COUNTERS,
   parseHeader,
   type Relay,
+  type UsedCounters,
+  withUsed,
 } from '../apps/smtp/index.ts';
 import { OmniError, type WallTime } from '../core/index.ts';
+import { composeReceipt, composeResult, isTagged, type LoadResult, type Receipt } from './command-load-mail.ts';
 import { headerOf } from './mail-partials.ts';
 import type { LocalDelivery } from './mail-relay.ts';
 import { readCertificates, requireOpenssl, verifySmime } from './smime.ts';
@@ -44,13 +47,15 @@ export interface CommandMailboxOptions {
   readonly largestOctets: number;
   readonly name: string;
   readonly relay: Relay;
+  /** Whether a command processor on this node carries loads out. */
+  processor?(): boolean;
   now(): WallTime;
   log(line: string): void;
 }
 
 export class CommandMailbox {
   readonly #options: CommandMailboxOptions;
-  #counters: Record<string, number> = {};
+  #counters: Record<string, UsedCounters> = {};
   /** S/MIME: digests of what was accepted, and the Unix seconds of their signing. */
   #digests: Record<string, number> = {};
   #signers: readonly {
@@ -68,7 +73,11 @@ export class CommandMailbox {
   async open(): Promise<void> {
     await mkdir(join(this.#options.folder, 'loads'), { recursive: true, mode: 0o700 });
     const text = await readFile(join(this.#options.folder, 'counters.json'), 'utf8').catch(() => '{}');
-    this.#counters = JSON.parse(text) as Record<string, number>;
+    // A plain number: of a time when counters had to come in their order.
+    const known = Object.entries(JSON.parse(text) as Record<string, UsedCounters | number>);
+    this.#counters = Object.fromEntries(
+      known.map(([key, used]) => [key, typeof used === 'number' ? { floor: used, above: [] } : used]),
+    );
     const { certificates } = this.#options;
     if (certificates.length === 0) return;
     await requireOpenssl();
@@ -86,6 +95,11 @@ export class CommandMailbox {
     return join(this.#options.folder, 'signatures.json');
   }
 
+  /** Where loads and receipts lie. */
+  get loads(): string {
+    return join(this.#options.folder, 'loads');
+  }
+
   status(): Record<string, unknown> {
     return { commandLoads: this.#accepted, commandLoadsRefused: this.#refused };
   }
@@ -96,7 +110,7 @@ export class CommandMailbox {
     const { envelope, octets, read } = delivery;
     if (octets > largestOctets * 1.5)
       return { ok: false, temporary: false, status: '5.2.3', diagnostic: `over ${largestOctets} octets` };
-    const receipt = join(this.#options.folder, 'loads', `${envelope.id}.json`);
+    const receipt = join(this.loads, `${envelope.id}.json`);
     const known = await readFile(receipt, 'utf8').catch(() => undefined);
     if (known !== undefined) return this.#answer(delivery, JSON.parse(known));
     const { header } = await headerOf(read);
@@ -117,16 +131,43 @@ export class CommandMailbox {
       return this.#answer(delivery, record);
     }
     const { orders } = result;
-    await writeWholeFile(join(this.#options.folder, 'loads', `${envelope.id}.load`), content);
-    const record = acceptedReceipt(orders, content.length, checked.digest);
+    await writeWholeFile(join(this.loads, `${envelope.id}.load`), content);
+    const messageId = fieldOf(header, 'message-id');
+    const record: Receipt = {
+      ...acceptedReceipt(orders, content.length, checked.digest),
+      sender: envelope.reversePath,
+      ...(messageId === undefined ? {} : { messageId }),
+    };
     await writeWholeFile(receipt, `${JSON.stringify(record)}\n`);
     await this.#remember(record);
     this.#accepted++;
     log(
       `event=command-load id=${envelope.id} key=${orders.key} octets=${content.length} sha256=${sha256} run=${record.runAt ?? 'now'}`,
     );
-    return this.#answer(delivery, record, fieldOf(header, 'message-id'));
+    return this.#answer(delivery, record, messageId);
   };
+
+  /** Tells by mail what became of a load; asked again for the same one, it is told once. Throws when it cannot be queued now. */
+  async tell(id: string, result: LoadResult): Promise<void> {
+    const receipt = JSON.parse(await readFile(join(this.loads, `${id}.json`), 'utf8')) as Receipt;
+    const { operator, relay, address, name, now } = this.#options;
+    const good = result.refusal === undefined && result.commands.every((c) => c.outcome === 'completed' || isTagged(c));
+    const readers = new Set(
+      [receipt.sender ?? '', ...(good ? [] : [operator ?? ''])].filter((reader) => reader !== ''),
+    );
+    if (readers.size === 0) return;
+    const message = composeResult({ id, name, address, readers: [...readers], date: now(), receipt }, result);
+    const reply = await relay.submit({
+      key: `${id}-result@${address.replace(/.*@/, '')}`,
+      reversePath: '',
+      recipients: [...readers],
+      priority: 4,
+      octets: [Buffer.from(message)],
+    });
+    // For good: nobody can be told, and asking again would not help.
+    if (reply.code >= 500) this.#options.log(`event=receipt-refused id=${id} reply=${reply.code}`);
+    else if (reply.code >= 300) throw new Error(`queueing the result of load ${id}: ${reply.code} ${reply.text}`);
+  }
 
   async #checkHmac(octets: Uint8Array, header: HeaderSection, envelope: Envelope): Promise<CheckedLoad> {
     const load = await attachmentOf(octets);
@@ -139,7 +180,7 @@ export class CommandMailbox {
       windowSeconds: this.#options.windowSeconds,
       key: (id) => this.#key(id),
       verify: (id, text, signature) => verify(this.#options.keys.find((k) => k.id === id)!.secret, text, signature),
-      highest: (id) => this.#counters[id] ?? -1,
+      used: (id, counter) => isUsed(this.#counters[id] ?? NO_COUNTERS, counter),
     });
     return { ...load, result };
   }
@@ -173,8 +214,9 @@ export class CommandMailbox {
   /** So that the load is not accepted again: its counter, or for S/MIME its digest while its time lies in the window. */
   async #remember({ key, counter, digest, signed }: Receipt): Promise<void> {
     if (digest === undefined) {
-      if (key === undefined || (this.#counters[key] ?? -1) >= counter!) return;
-      this.#counters[key] = counter!;
+      const used = key === undefined ? NO_COUNTERS : (this.#counters[key] ?? NO_COUNTERS);
+      if (key === undefined || isUsed(used, counter!)) return;
+      this.#counters[key] = withUsed(used, counter!);
       await writeWholeFile(join(this.#options.folder, 'counters.json'), `${JSON.stringify(this.#counters)}\n`);
       return;
     }
@@ -199,7 +241,7 @@ export class CommandMailbox {
     const { envelope } = delivery;
     // A crash may have come between receipt and counters.
     if (receipt.accepted) await this.#remember(receipt);
-    const { operator, relay, address } = this.#options;
+    const { operator, relay, address, name, now, processor } = this.#options;
     const readers = new Set<string>();
     if (envelope.reversePath !== '') readers.add(envelope.reversePath);
     if (!receipt.accepted && operator !== undefined) readers.add(operator);
@@ -210,7 +252,8 @@ export class CommandMailbox {
       diagnostic: receipt.accepted ? 'command load stored' : `command load refused: ${receipt.reason}`,
     };
     if (readers.size === 0) return done;
-    const text = this.#compose([...readers], receipt, envelope.id, messageId);
+    const letter = { id: envelope.id, name, address, readers: [...readers], date: now(), receipt };
+    const text = composeReceipt(letter, messageId, processor?.() ?? true);
     const reply = await relay.submit({
       key: `${envelope.id}-receipt@${address.replace(/.*@/, '')}`,
       reversePath: '',
@@ -218,73 +261,10 @@ export class CommandMailbox {
       priority: Math.max(4, envelope.priority),
       octets: [Buffer.from(text)],
     });
-    if (reply.code >= 300) return { ok: false, temporary: true, status: '4.3.0', diagnostic: reply.text };
+    if (reply.code >= 500) this.#options.log(`event=receipt-refused id=${envelope.id} reply=${reply.code}`);
+    else if (reply.code >= 300) return { ok: false, temporary: true, status: '4.3.0', diagnostic: reply.text };
     return done;
   }
-
-  #compose(readers: readonly string[], receipt: Receipt, id: string, messageId: string | undefined): string {
-    const { address, name, now } = this.#options;
-    const boundary = `=_${id}_receipt`;
-    const subject = receipt.accepted
-      ? `Command load stored: ${clean(receipt.fileName)}`
-      : `Command load refused: ${receipt.reason}`;
-    const human = receipt.accepted
-      ? [
-          `The command load ${clean(receipt.fileName)} is stored.`,
-          '',
-          `Octets:  ${receipt.octets}`,
-          `SHA-256: ${receipt.sha256}`,
-          `Runs:    ${receipt.runAt ?? 'at once'}`,
-        ]
-      : [
-          `The command load ${clean(receipt.fileName)} was refused: ${receipt.reason}.`,
-          'Nothing of it was stored or run.',
-        ];
-    return [
-      `From: Command mailbox <${address}>`,
-      `To: ${readers.map((r) => `<${r}>`).join(', ')}`,
-      `Subject: ${subject}`,
-      `Date: ${formatMailDate(now())}`,
-      `Message-ID: <${id}-receipt@${name}>`,
-      ...(messageId === undefined ? [] : [`In-Reply-To: ${clean(messageId)}`]),
-      'Auto-Submitted: auto-replied',
-      'MIME-Version: 1.0',
-      `Content-Type: multipart/report; report-type=disposition-notification;\r\n\tboundary="${boundary}"`,
-      '',
-      `--${boundary}`,
-      'Content-Type: text/plain; charset=us-ascii',
-      '',
-      ...human,
-      '',
-      `--${boundary}`,
-      'Content-Type: message/disposition-notification',
-      '',
-      `Reporting-UA: ${name}; omni`,
-      `Final-Recipient: rfc822; ${address}`,
-      ...(messageId === undefined ? [] : [`Original-Message-ID: ${clean(messageId)}`]),
-      `Disposition: automatic-action/MDN-sent-automatically; ${receipt.accepted ? 'processed' : 'processed/error'}`,
-      ...(receipt.accepted ? [] : [`Error: ${receipt.reason}`]),
-      `X-Omni-SHA-256: ${receipt.sha256}`,
-      '',
-      `--${boundary}--`,
-      '',
-    ].join('\r\n');
-  }
-}
-
-interface Receipt {
-  readonly accepted: boolean;
-  readonly reason?: string;
-  readonly key?: string;
-  readonly counter?: number;
-  /** S/MIME: of signer, time and content. */
-  readonly digest?: string;
-  readonly sha256: string;
-  readonly fileName: string;
-  readonly octets: number;
-  readonly signed?: string;
-  /** Null: at once. */
-  readonly runAt?: string | null;
 }
 
 interface Load {
@@ -318,9 +298,6 @@ function acceptedReceipt(orders: CommandOrders, octets: number, digest: string |
   const times = { signed: formatIso(signed), runAt: runAt === undefined ? null : formatIso(runAt) };
   return { accepted: true, key, counter, ...(digest && { digest }), sha256, fileName, octets, ...times };
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-const clean = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\uffff]+/g, '?').slice(0, 200);
 
 export function signOrders(secret: string, text: string): string {
   return createHmac('sha256', secret).update(text).digest('hex');

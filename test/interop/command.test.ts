@@ -154,8 +154,8 @@ describe.skipIf(!built)('omni cmd', () => {
     mkdirSync(join(folder, 'state', 'outbox'));
     writeFileSync(join(folder, 'state', 'files', 'limb.png'), 'picture');
     await cmd('spacecraft', 'file-dump', 'path=limb.png', '--out', join(loads, 'a.load.part'));
-    writeFileSync(join(loads, 'a.json'), JSON.stringify({ runAt: null }));
-    writeFileSync(join(loads, 'b.json'), JSON.stringify({ runAt: '2100-01-01T00:00:00Z' }));
+    writeFileSync(join(loads, 'a.json'), JSON.stringify({ accepted: true, runAt: null }));
+    writeFileSync(join(loads, 'b.json'), JSON.stringify({ accepted: true, runAt: '2100-01-01T00:00:00Z' }));
     writeFileSync(join(loads, 'b.load'), telecommand('mode', { mode: 'safe' }, 3));
     writeFileSync(join(loads, 'a.load'), readFileSync(join(loads, 'a.load.part')));
     await until(() => (status().counters.executed ?? 0) + (status().counters.failed ?? 0) === 1);

@@ -33,8 +33,11 @@ export interface StageReport {
 }
 
 export type ReceiverInput =
-  /** `via` names where reports go besides telemetry: a TCP connection, say. */
-  | { readonly kind: 'packet'; readonly octets: Uint8Array; readonly via?: number }
+  /**
+   * `via` names where reports go besides telemetry: a TCP connection, say. `executeAt` is for a command that names no time itself,
+   * by whoever brought it and may say so.
+   */
+  | { readonly kind: 'packet'; readonly octets: Uint8Array; readonly via?: number; readonly executeAt?: WallTime }
   | { readonly kind: 'saved'; readonly version: number }
   | { readonly kind: 'done'; readonly execution: number; readonly ok: boolean; readonly detail: string };
 
@@ -70,6 +73,9 @@ export interface ReceiverOptions {
   readonly state?: ReceiverState;
   readonly now: Instant;
 }
+
+/** As a time: now, and never too late; unlike no time it waits in the schedule, so that it outlives a crash. */
+export const AT_ONCE = 0n as WallTime;
 
 // Implementation constants
 const REMEMBERED_OUTCOMES = 256;
@@ -114,7 +120,7 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
   handleInput(input: ReceiverInput, now: Instant): void {
     switch (input.kind) {
       case 'packet':
-        this.#receive(input.octets, input.via, now);
+        this.#receive(input.octets, input.via, input.executeAt, now);
         break;
       case 'saved':
         this.#saved(input.version, now);
@@ -148,6 +154,25 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
     return highest;
   }
 
+  /** How many more time-tagged commands may wait. */
+  get scheduleRoom(): number {
+    return Math.max(0, this.#options.scheduleLength - this.#scheduledCount());
+  }
+
+  /** The last stage of a command, if it is among the last that had one. */
+  outcomeOf(keyId: number, counter: bigint): StageReport | undefined {
+    return this.#outcomes.get(`${keyId}/${counter}`);
+  }
+
+  /** Accepted, and neither completed nor failed. */
+  holds(keyId: number, counter: bigint): boolean {
+    const { command: running } = this.#running ?? {};
+    const waiting = [...this.#unsaved, ...this.#schedule, ...this.#leaving, ...this.#queue].map(
+      ({ command }) => command,
+    );
+    return [running, ...waiting].some((c) => c?.keyId === keyId && c.counter === counter);
+  }
+
   status(): Record<string, unknown> {
     return {
       counters: this.counters.snapshot(),
@@ -158,14 +183,14 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
     };
   }
 
-  #receive(octets: Uint8Array, via: number | undefined, now: Instant): void {
+  #receive(octets: Uint8Array, via: number | undefined, executeAt: WallTime | undefined, now: Instant): void {
     const { dictionary, keys } = this.#options;
     const parsed = parseTelecommand(dictionary, octets, keys);
     if (!parsed.ok) {
       this.#count(parsed.reason);
       return;
     }
-    const command = parsed.value;
+    const command = { ...parsed.value, executeAt: parsed.value.executeAt ?? executeAt };
     const window = this.#windows.get(command.keyId) ?? new ReplayWindow();
     const verdict = window.check(command.counter);
     if (verdict !== 'new') {
@@ -194,7 +219,7 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
   #timeProblem(command: Telecommand, now: Instant): 'late' | 'scheduleFull' | undefined {
     if (command.executeAt === undefined) return undefined;
     const late = Number(this.#options.time(now) - command.executeAt) / 1e9;
-    if (late > this.#options.lateSeconds) return 'late';
+    if (command.executeAt !== AT_ONCE && late > this.#options.lateSeconds) return 'late';
     return this.#scheduledCount() >= this.#options.scheduleLength ? 'scheduleFull' : undefined;
   }
 
@@ -235,27 +260,31 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
     this.#arm(now);
   }
 
-  /** Moves what is due from the schedule, starts the next command, and sets the schedule's alarm. */
+  /**
+   * Moves what is due from the schedule, starts the next command, and sets the schedule's alarm. One at a time: those behind it stay
+   * on disk until it has ended.
+   */
   #arm(now: Instant): void {
     const time = this.#options.time(now);
-    const due = this.#schedule
-      .filter((s) => s.command.executeAt! <= time)
-      .sort((a, b) => (a.command.executeAt! < b.command.executeAt! ? -1 : 1));
-    if (due.length > 0) {
-      this.#schedule = this.#schedule.filter((s) => s.command.executeAt! > time);
-      // They must not be found again after a reboot, so they start when the shorter schedule is on disk.
-      for (const accepted of due) this.#leaving.push({ ...accepted, version: this.#version + 1 });
+    const busy = this.#running !== undefined || this.#queue.length > 0 || this.#leaving.length > 0;
+    const [due] = this.#schedule.filter((s) => s.command.executeAt! <= time).sort(byTime);
+    if (due !== undefined && !busy) {
+      this.#schedule = this.#schedule.filter((s) => s !== due);
+      // It must not be found again after a reboot, so it starts when the shorter schedule is on disk.
+      this.#leaving.push({ ...due, version: this.#version + 1 });
       this.#save();
     }
-    if (this.#schedule.length === 0) this.#timers.clear('schedule');
+    const [next] = [...this.#schedule].sort(byTime);
+    if (next === undefined) this.#timers.clear('schedule');
     else {
-      const next = this.#schedule.reduce(
-        (least, s) => (s.command.executeAt! < least ? s.command.executeAt! : least),
-        this.#schedule[0]!.command.executeAt!,
-      );
+      // What is due already waits for the end of another, not for a time.
+      const wait = Number(next.command.executeAt! - time) / 1e9;
       this.#timers.set(
         'schedule',
-        plus(now, seconds(Math.min(SCHEDULE_CHECK / 1e9, Math.max(0.000_001, Number(next - time) / 1e9)))),
+        plus(
+          now,
+          seconds(wait <= 0 ? SCHEDULE_CHECK / 1e9 : Math.min(SCHEDULE_CHECK / 1e9, Math.max(0.000_001, wait))),
+        ),
       );
     }
     this.#startNext(now);
@@ -280,7 +309,7 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
       reportOf(command, succeeded ? 'completion' : 'completionFailure', succeeded ? 'none' : 'failed', detail),
       via,
     );
-    this.#startNext(now);
+    this.#arm(now);
   }
 
   #report(report: StageReport, via: number | undefined, remember = true): void {
@@ -310,6 +339,8 @@ export class CommandReceiver implements Machine<ReceiverInput, never, ReceiverEv
     } else this.#schedule.push({ command, ...meaning.value, via: undefined, version: 0 });
   }
 }
+
+const byTime = (a: Accepted, b: Accepted): number => Number(a.command.executeAt! - b.command.executeAt!);
 
 const nameOf = (command: Telecommand): string => `${command.keyId}/${command.counter}`;
 

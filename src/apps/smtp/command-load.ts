@@ -7,8 +7,9 @@
  * An S/MIME signature (RFC 8551) does as well: its time of signing stands for the time signed, the digest of signer, time and content
  * for the counter, and a time to run counts only when it is a field of the entity that was signed.
  *
- * Header fields: Omni-Command-Key, -Counter, -Signed, -Run-At (optional), -Signature (hex). Replay is stopped twice: the counter
- * of a key must rise above the highest accepted one, and the time signed must lie inside a window, as far as the clock is set.
+ * Header fields: Omni-Command-Key, -Counter, -Signed, -Run-At (optional), -Signature (hex). Replay is stopped twice: a key's counter is
+ * taken once, and the time signed must lie inside a window, as far as the clock is set. Counters need not come in their order: the
+ * queues on the way let a small load overtake a large one.
  */
 import type { WallTime } from '../../core/index.ts';
 import { fieldOf, type HeaderSection } from './message-scanner.ts';
@@ -16,7 +17,7 @@ import { formatIso, parseIso, secondsBetween } from './wall-time.ts';
 
 export interface CommandOrders {
   readonly key: string;
-  /** Rises with each load of a key; a time in microseconds serves well. */
+  /** Different for each load of a key, and rising; a time in microseconds serves well. */
   readonly counter: number;
   readonly signed: WallTime;
   /** Undefined: at once. */
@@ -69,8 +70,8 @@ export interface CommandCheck {
   key(id: string): CommandKey | undefined;
   /** Compares in constant time. */
   verify(keyId: string, text: string, signature: string): boolean;
-  /** The highest counter accepted from the key. */
-  highest(keyId: string): number;
+  /** Whether the key's counter was accepted before, or is too old to know. */
+  used(keyId: string, counter: number): boolean;
 }
 
 /** The orders of an authentic, fresh load; or why not. */
@@ -95,7 +96,7 @@ export function checkCommandLoad(
   if (!/^[0-9a-f]{64}$/i.test(signature) || !check.verify(keyId, canonicalOrders(orders), signature.toLowerCase()))
     return refuse('wrong-signature');
   if (key.senders !== undefined && !key.senders.includes(check.reversePath)) return refuse('sender-not-allowed');
-  if (counter <= check.highest(keyId)) return refuse('replayed');
+  if (check.used(keyId, counter)) return refuse('replayed');
   if (Math.abs(secondsBetween(signed, check.now)) > check.windowSeconds) return refuse('outside-time-window');
   return { ok: true, orders };
 }
@@ -133,4 +134,24 @@ export function checkSignedLoad(
   if (Math.abs(secondsBetween(signed, check.now)) > check.windowSeconds) return refuse('outside-time-window');
   if (signed < check.validFrom || signed > check.validTo) return refuse('certificate-not-valid');
   return { ok: true, orders: { key: key.id, counter: Number(signed / 1_000_000n), signed, runAt, fileName, sha256 } };
+}
+
+/** Counters of one key that were accepted: all up to `floor`, and those above it that are listed. */
+export interface UsedCounters {
+  readonly floor: number;
+  readonly above: readonly number[];
+}
+/** More loads than this are not on their way at once. */
+const LISTED = 1000;
+
+export const NO_COUNTERS: UsedCounters = { floor: -1, above: [] };
+
+export const isUsed = ({ floor, above }: UsedCounters, counter: number): boolean =>
+  counter <= floor || above.includes(counter);
+
+/** With one more; the oldest beyond a thousand raise the floor, so that what is forgotten is refused. */
+export function withUsed({ floor, above }: UsedCounters, counter: number): UsedCounters {
+  const sorted = [...above, counter].sort((a, b) => a - b);
+  const dropped = sorted.splice(0, Math.max(0, sorted.length - LISTED));
+  return { floor: dropped.at(-1) ?? floor, above: sorted };
 }

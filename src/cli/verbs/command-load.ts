@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { createTransport, type SendMailOptions } from 'nodemailer';
 import { type CommandOrders, canonicalOrders, formatIso, orderFields, parseIso } from '../../apps/smtp/index.ts';
+import { parseSpacePackets } from '../../apps/telemetry/index.ts';
 import type { WallTime } from '../../core/index.ts';
 import { signOrders } from '../../io/mail-commands.ts';
 import { signSmime } from '../../io/smime.ts';
@@ -26,12 +27,17 @@ interface Options {
 }
 
 export function command(): Command {
-  return verb('command-load', 'Sign a command load and mail it; a receipt with its SHA-256 comes back by mail.', [
-    'omni command-load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key --smtp surrey:25',
-    'omni command-load stored.cmd --to commands@spacecraft --from ops@control --key ops --secret-file ops.key \\',
-    '    --at 2026-11-21T14:00:00Z --write load.eml     # to be sent with any mail program',
-    'omni command-load stored.cmd --to commands@spacecraft --from ops@control --certificate ops.pem --private-key ops.key',
-  ])
+  return verb(
+    'command-load',
+    'Sign a command load and mail it; its receipt (SHA-256) and what became of its commands come back by mail.',
+    [
+      'omni cmd spacecraft ping --out pass.tc             # a sequence of telecommands is what the spacecraft carries out',
+      'omni command-load pass.tc --to commands@spacecraft --from ops@control --key ops --secret-file ops.key --smtp surrey:25',
+      'omni command-load pass.tc --to commands@spacecraft --from ops@control --key ops --secret-file ops.key \\',
+      '    --at 2026-11-21T14:00:00Z --write load.eml     # to be sent with any mail program',
+      'omni command-load pass.tc --to commands@spacecraft --from ops@control --certificate ops.pem --private-key ops.key',
+    ],
+  )
     .argument('<file>', 'the command load')
     .requiredOption('--to <address>', 'the command mailbox')
     .requiredOption('--from <address>', 'sender; gets the receipt')
@@ -49,6 +55,10 @@ export function command(): Command {
 
 async function run(file: string, options: Options): Promise<void> {
   const content = read(file);
+  if (!parseSpacePackets(content).ok)
+    note(
+      `omni: ${file} is no sequence of telecommands (omni cmd … --out FILE makes one): a spacecraft of omni will store it, not run it`,
+    );
   const runAt = options.at === undefined ? undefined : parseIso(options.at);
   if (options.at !== undefined && runAt === undefined)
     throw new VerbError(EXIT.usage, `--at ${options.at}: not a time`, 'Write 2026-11-21T14:00:00Z.');

@@ -1,13 +1,13 @@
 /**
  * The command receiver of a spacecraft: what arrives in UDP, TCP or as files is checked, put on record and carried out by the actions
- * that the node's services offer; stages go into telemetry.
+ * that the node's services offer; stages go into telemetry. Command loads that came by mail: command-loads.ts.
  *
  * In safe mode only commands that cannot make things worse are obeyed: ping, mode, clock, NTP, telemetry, reboot.
  */
 import { copyFile, mkdir, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
-import { commandSettings, LARGEST_COMMAND_OCTETS, type ReceiverEvent } from '../../apps/command/index.ts';
-import { parseSpacePackets, SPACECRAFT } from '../../apps/telemetry/index.ts';
+import { commandSettings, type ReceiverEvent } from '../../apps/command/index.ts';
+import { SPACECRAFT } from '../../apps/telemetry/index.ts';
 import { OmniError } from '../../core/index.ts';
 import { hostClock } from '../../io/clock.ts';
 import { commandKeys } from '../../io/command-keys.ts';
@@ -16,9 +16,9 @@ import { DurableDocument } from '../../io/command-store.ts';
 import { parseHostPort } from '../../io/ntp-address.ts';
 import { type Action, onboard } from '../onboard.ts';
 import type { Service, ServiceContext } from '../service.ts';
+import { CommandLoads, sequenceOf } from './command-loads.ts';
 
 const FOLDER_CHECK_MS = 1000;
-const LARGEST_SEQUENCE_OCTETS = 256 * LARGEST_COMMAND_OCTETS;
 const OBEYED_IN_SAFE_MODE = /^(ping|mode|reboot|clock\.|ntp\.|telemetry\.)/;
 
 interface NodeState {
@@ -37,6 +37,7 @@ export async function startCommand(
   await document.write(state);
   const files = join(context.stateDirectory, 'files');
   const { host, port } = parseHostPort(settings.listen, 0);
+  let loads: CommandLoads | undefined;
   const own: Record<string, Action> = {
     ping: () => 'pong',
     mode: async ({ mode }) => {
@@ -73,7 +74,24 @@ export async function startCommand(
     instant: () => hostClock().instant(),
     wall: () => context.clock.now(),
     execute: (event) => execute(event),
-    onReport: (report) => void node.action('telemetry.report')?.({ ...report }),
+    onReport: (report) => {
+      void node.action('telemetry.report')?.({ ...report });
+      loads?.note(report);
+    },
+    log: (line) => context.log(line),
+  });
+  loads = new CommandLoads({
+    // The mail relay knows where its loads lie; it may start after us.
+    folder: async () => (await node.action('mail.loads')?.({})) ?? join(context.stateDirectory, 'commands', 'loads'),
+    receiver: socket.receiver,
+    keys: commandKeys(settings.keys),
+    submit: (octets, via, executeAt) => socket.submit(octets, via, executeAt),
+    report: async (id, result) => {
+      const send = node.action('mail.loadResult');
+      if (send === undefined) return false;
+      await send({ id, result });
+      return true;
+    },
     log: (line) => context.log(line),
   });
   const { counters } = socket.receiver;
@@ -93,7 +111,7 @@ export async function startCommand(
   const timer = setInterval(() => {
     looking = looking
       .then(() => (folder === undefined ? undefined : takeSequences(folder, socket, context)))
-      .then(() => takeLoads(join(context.stateDirectory, 'commands', 'loads'), socket, context))
+      .then(() => loads?.look())
       .catch(() => {});
   }, FOLDER_CHECK_MS);
 
@@ -104,7 +122,7 @@ export async function startCommand(
     return action(args);
   }
 
-  const status = () => ({ listening: socket.address(), ...state, ...socket.receiver.status() });
+  const status = () => ({ listening: socket.address(), ...state, ...socket.receiver.status(), loads: loads?.status() });
   return {
     name: 'command',
     status,
@@ -115,6 +133,7 @@ export async function startCommand(
     close: async () => {
       clearInterval(timer);
       await looking;
+      await loads?.close();
       for (const name of [...Object.keys(own), 'command.sequence']) node.withdraw(name);
       node.silence('command');
       await socket.close();
@@ -122,13 +141,10 @@ export async function startCommand(
   };
 }
 
-/** Telecommands one behind the other, as a file or a mail attachment holds them; each is judged by itself. */
 function submitSequence(socket: CommandReceiverSocket, octets: Uint8Array): string {
-  if (octets.length > LARGEST_SEQUENCE_OCTETS) throw new Error(`a sequence of ${octets.length} octets is too long`);
-  const parsed = parseSpacePackets(octets);
-  if (!parsed.ok) throw new Error(`not a sequence of telecommands: ${parsed.reason}`);
-  for (const packet of parsed.value) socket.submit(Uint8Array.from(packet.octets));
-  return `${parsed.value.length} commands submitted`;
+  const packets = sequenceOf(octets);
+  for (const packet of packets) socket.submit(packet);
+  return `${packets.length} commands submitted`;
 }
 
 /** A file that is taken is renamed first, so that it is never taken twice; the replay window would refuse it anyway. */
@@ -142,28 +158,6 @@ async function takeSequences(folder: string, socket: CommandReceiverSocket, cont
     } catch (error) {
       await rename(taken, join(folder, `${name}.refused`));
       context.log(`command file=${JSON.stringify(name)} refused: ${(error as Error).message}`);
-    }
-  }
-}
-
-/**
- * Command loads that came by mail: the mail relay has checked the signature and left `ID.load` with its order `ID.json`, which may
- * name a time. The telecommands inside are judged one by one all the same.
- */
-async function takeLoads(folder: string, socket: CommandReceiverSocket, context: ServiceContext): Promise<void> {
-  const names = await readdir(folder).catch(() => [] as string[]);
-  for (const name of names.filter((n) => n.endsWith('.load')).sort()) {
-    const order = JSON.parse(await readFile(join(folder, name.replace(/load$/, 'json')), 'utf8')) as {
-      runAt?: string | null;
-    };
-    const runAt = order.runAt == null ? Number.NEGATIVE_INFINITY : Date.parse(order.runAt);
-    if (Number(context.clock.now() / 1_000_000n) < runAt) continue;
-    const taken = join(folder, `${name}.done`);
-    await rename(join(folder, name), taken);
-    try {
-      context.log(`command load=${JSON.stringify(name)} ${submitSequence(socket, await readFile(taken))}`);
-    } catch (error) {
-      context.log(`command load=${JSON.stringify(name)} refused: ${(error as Error).message}`);
     }
   }
 }

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { DEFAULT_RETRY, type Route } from '../../apps/smtp/index.ts';
 import { mailSettings } from '../../apps/smtp/settings.ts';
 import { OmniError } from '../../core/index.ts';
+import type { LoadResult } from '../../io/command-load-mail.ts';
 import { passwordMatches } from '../../io/ftp-accounts.ts';
 import { startMailApplications } from '../../io/mail-applications.ts';
 import { MailRelay } from '../../io/mail-relay.ts';
@@ -68,8 +69,10 @@ export const startMail: StartService = async (context: ServiceContext): Promise<
           },
         }),
   });
+  const node = onboard(context);
   const applications = await startMailApplications(mail, {
     settings,
+    processor: () => node.action('command.sequence') !== undefined,
     domains,
     name,
     stateDirectory,
@@ -77,7 +80,14 @@ export const startMail: StartService = async (context: ServiceContext): Promise<
     now: () => clock.now(),
     log,
   });
-  const node = onboard(context);
+  const { commands } = applications;
+  if (commands !== undefined) {
+    node.offer('mail.loads', () => commands.loads);
+    node.offer('mail.loadResult', async ({ id, result }) => {
+      await commands.tell(String(id), result as LoadResult);
+      return 'told';
+    });
+  }
   node.offer('mail.flush', async () => {
     await mail.handleRequest('try', undefined);
     return `${mail.relay.list().length} messages queued`;
@@ -95,7 +105,7 @@ export const startMail: StartService = async (context: ServiceContext): Promise<
     name: 'smtp',
     status: () => ({ ...mail.status(), ...applications.status() }),
     close: async () => {
-      node.withdraw('mail.flush');
+      for (const action of ['mail.flush', 'mail.loads', 'mail.loadResult']) node.withdraw(action);
       node.silence('mailQueue');
       await applications.close();
       await mail.close();

@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import PostalMime from 'postal-mime';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type CommandOrders, canonicalOrders, orderFields } from '../../../src/apps/smtp/index.ts';
+import {
+  type CommandOrders,
+  canonicalOrders,
+  isUsed,
+  NO_COUNTERS,
+  orderFields,
+  withUsed,
+} from '../../../src/apps/smtp/index.ts';
 import { mailSettings } from '../../../src/apps/smtp/settings.ts';
 import type { WallTime } from '../../../src/core/index.ts';
 import { startMailApplications } from '../../../src/io/mail-applications.ts';
@@ -76,6 +83,28 @@ describe('command loads', () => {
     expect(receipt).toContain(o.sha256);
     expect(receipt).toContain('Disposition: automatic-action/MDN-sent-automatically; processed');
     expect(r.mailbox('chief')).toEqual([]);
+  });
+
+  it('may overtake each other on the way: a counter is taken once, in whatever order, also after a restart', async () => {
+    let used = NO_COUNTERS;
+    for (let counter = 0; counter < 3000; counter += 2) used = withUsed(used, counter);
+    expect(used.above).toHaveLength(1000);
+    expect([2998, 2000, 1, 0].map((counter) => isUsed(used, counter))).toEqual([true, true, true, true]);
+    expect([2001, 2999, 3000].map((counter) => isUsed(used, counter))).toEqual([false, false, false]);
+
+    const r = await node({ commands });
+    const content = Buffer.from('x');
+    const mailer = transport(r);
+    const sent = [20, 10, 15].map((counter) => load(content, orders(content, { counter })));
+    for (const [i, message] of sent.entries()) {
+      await mailer.sendMail(message);
+      await r.until(() => r.mailbox('ops').length === i + 1);
+    }
+    expect(r.mailbox('chief')).toEqual([]);
+    await mailer.sendMail(sent[1]!);
+    await r.until(() => r.mailbox('chief').length === 1);
+    const counters = JSON.parse(readFileSync(join(r.folder, 'commands', 'counters.json'), 'utf8'));
+    expect(counters).toEqual({ ops: { floor: -1, above: [10, 15, 20] } });
   });
 
   it('are refused, logged and told to the operator when wrong, stale, replayed or not allowed', async () => {
