@@ -4,6 +4,7 @@
  * and at least twice a second, because a node's clock may be set at any time.
  */
 import { randomBytes } from 'node:crypto';
+import { domainToASCII } from 'node:url';
 import {
   type ContactPlan,
   DEFAULT_LIMITS,
@@ -217,9 +218,16 @@ export class MailRelay {
   }
 }
 
+const asciiPattern = (pattern: string): string => {
+  const [, dot, domain] = /^(\.?)(.*)$/.exec(pattern)!;
+  return `${dot}${domainToASCII(domain!) || domain}`;
+};
+
 function makePolicy(settings: PolicySettings): Policy {
   try {
-    return new Policy(settings);
+    // Addresses come with A-labels (RFC 5890); settings may be written as people read them.
+    const routes = settings.routes.map((route) => ({ ...route, domain: asciiPattern(route.domain) }));
+    return new Policy({ ...settings, domains: settings.domains.map(asciiPattern), routes });
   } catch (cause) {
     throw new OmniError('OMNI_MAIL_SETTINGS', (cause as Error).message, { cause });
   }

@@ -126,6 +126,42 @@ describe('a relay alone, with a contact plan from a file', () => {
   }, 120_000);
 });
 
+describe('its options', () => {
+  it('of relays that are started over one queue at the same moment, one serves; the next may when it was killed', async () => {
+    const words = ['--queue', join(folder, 'queue'), '--domain', 'ground.test'];
+    const tries = await Promise.allSettled([1, 2, 3].map(() => serve(words)));
+    expect(tries.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const refused of tries.filter((t) => t.status === 'rejected'))
+      expect(String(refused.reason)).toContain('another relay works on the queue');
+    const [serving] = children.filter(({ exitCode }) => exitCode === null);
+    const gone = new Promise((resolve) => serving!.once('exit', resolve));
+    serving!.kill('SIGKILL');
+    await gone;
+    await serve(words);
+  }, 60_000);
+
+  it('take several values at once, domains as people write them, and a queue that cannot be is one sentence', async () => {
+    const words = [
+      '--queue',
+      join(folder, 'queue'),
+      '--domain',
+      'ground.test',
+      'bücher.test',
+      '--relay-for',
+      '127.0.0.0/8',
+      '::1/128',
+    ];
+    const relay = await serve([...words, '--route', '*=', '--listen', '[::1]:0']);
+    await send(relay.port, 'me@bücher.test');
+    await until(() => names(join(folder, 'queue', 'mail', 'me', 'new')).length === 1, 'the letter');
+    writeFileSync(join(folder, 'file'), '');
+    const run = (...more: string[]) =>
+      spawnSync(process.execPath, [OMNI, 'serve', 'smtp', '--domain', 'a', ...more], { encoding: 'utf8' });
+    expect(run('--queue', join(folder, 'file', 'q')).stderr).toMatch(/^omni: making the mail queue in .*\n$/);
+    expect(run('--queue', join(folder, 'q2'), '--route', 'x=host:99999').stderr).toContain('is not HOST:PORT');
+  });
+});
+
 const noMounts =
   process.getuid?.() !== 0 || spawnSync('unshare', ['-m', 'true']).status !== 0
     ? 'needs root and mount namespaces'

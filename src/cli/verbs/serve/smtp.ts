@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import type { ContactPlan, Route } from '../../../apps/smtp/index.ts';
 import type { WallTime } from '../../../core/index.ts';
 import { watchInterfaces } from '../../../io/interface-watch.ts';
-import { refuseSecondRelay, serveMailControl } from '../../../io/mail-control.ts';
+import { claimQueue, serveMailControl } from '../../../io/mail-control.ts';
 import { MailRelay } from '../../../io/mail-relay.ts';
 import { EXIT } from '../../exit-codes.ts';
 import { note, printJson, VerbError, verb } from '../../verb.ts';
@@ -32,6 +32,7 @@ interface Options {
   readonly json?: boolean;
 }
 
+/** `--domain a --domain b` and `--domain a b` alike. */
 const gather = (value: string, before: string[]): string[] => [...before, value];
 
 export function command(): Command {
@@ -40,15 +41,21 @@ export function command(): Command {
     'omni serve smtp --listen 0.0.0.0:25 --queue /var/spool/omni --domain ground.example \\',
     '    --relay-for 10.0.0.0/8 --route craft.example=10.1.0.2:25,peer=craft --contacts plan.ion --node ground',
     'omni serve smtp --queue ./q --domain a.example --route "*=smarthost.example:25,always,tls=required"',
+    'omni serve smtp --queue ./q --domain a.example b.example --relay-for 10.0.0.0/8 --route "*="     # by MX',
   ])
-    .option('--listen <address:port>', 'where to listen; repeatable; port 0 is any', gather, [])
+    .option('--listen <address:port...>', 'where to listen; repeatable; port 0 is any', gather, [])
     .option('--queue <folder>', 'the queue; made when it is not there', './mail-queue')
-    .option('--domain <name>', 'a domain whose mail ends here; repeatable', gather, [])
-    .option('--mailbox <name>', 'a mailbox that exists in these domains; without any, all do; repeatable', gather, [])
-    .option('--relay-for <network>', 'clients that may send anywhere, as 10.0.0.0/8; repeatable', gather, [])
+    .option('--domain <name...>', 'a domain whose mail ends here; repeatable', gather, [])
     .option(
-      '--route <domain=host:port[,…]>',
-      'next hop for a domain, .domain or *; then peer=NAME in the plan, always, tls=never|opportunistic|required, ca=FILE, login=FILE (USER:PASSWORD in it); repeatable',
+      '--mailbox <name...>',
+      'a mailbox that exists in these domains; without any, all do; repeatable',
+      gather,
+      [],
+    )
+    .option('--relay-for <network...>', 'clients that may send anywhere, as 10.0.0.0/8; repeatable', gather, [])
+    .option(
+      '--route <domain=host:port[,…]...>',
+      'next hop for a domain, .domain or *; without a host (`*=`) the domain’s mail exchangers; then peer=NAME in the plan, always, tls=never|opportunistic|required, ca=FILE, login=FILE (USER:PASSWORD in it); repeatable',
       gather,
       [],
     )
@@ -59,9 +66,14 @@ export function command(): Command {
     .option('--maildir <folder>', 'Maildirs for our domains, one a mailbox; default: `mail` in the queue’s folder')
     .option('--tls-cert <file>', 'PEM certificate chain, for STARTTLS')
     .option('--tls-key <file>', 'PEM private key')
-    .option('--user <name:password>', 'who may log in (AUTH PLAIN over TLS) and send anywhere; repeatable', gather, [])
     .option(
-      '--watch <interface>',
+      '--user <name:password...>',
+      'who may log in (AUTH PLAIN over TLS) and send anywhere; repeatable',
+      gather,
+      [],
+    )
+    .option(
+      '--watch <interface...>',
       'try at once when it comes up, or receives a packet after a silence; repeatable',
       gather,
       [],
@@ -77,7 +89,8 @@ async function run(options: Options): Promise<void> {
   // npm run bench:mail: 105 MB become 80 with 10,000 messages, 107 become 92 with 1 GB in transit).
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--optimize-for-size');
-  if (options.domain.length === 0) throw usage('--domain is missing', 'Name the domain whose mail ends here.');
+  if (!options.domain.some((domain) => domain !== ''))
+    throw usage('--domain is missing', 'Name the domain whose mail ends here.');
   const queue = resolve(options.queue);
   const now = () => (BigInt(Date.now()) * 1_000_000n) as WallTime;
   const contacts = await contactPlan(options);
@@ -87,7 +100,7 @@ async function run(options: Options): Promise<void> {
   const log = (line: string) => {
     if (!options.quiet || /error|failed|refused|damaged/.test(line)) note(`${new Date().toISOString()} ${line}`);
   };
-  await refuseSecondRelay(queue);
+  const claim = await claimQueue(queue);
   const relay = await MailRelay.start({
     name: options.name ?? options.domain[0]!,
     listen: (options.listen.length > 0 ? options.listen : ['127.0.0.1:2525']).map(parseListen),
@@ -130,6 +143,7 @@ async function run(options: Options): Promise<void> {
   unwatch();
   control.close();
   await relay.close();
+  claim.release();
 }
 
 /** The plan's parsers come with the scenario's whole schema; without a plan they are not loaded. */
@@ -152,11 +166,12 @@ export function parseRoute(text: string, scheduled: boolean): Route {
   const equals = text.indexOf('=');
   if (equals < 1) throw wrong('there is no `=` after the domain');
   const [target = '', ...more] = text.slice(equals + 1).split(',');
-  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(target);
-  if (match === null) throw wrong(`'${target}' is not HOST:PORT`);
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d{1,5}))?$/.exec(target);
+  if (match === null || Number(match[3] ?? 25) > 65_535) throw wrong(`'${target}' is not HOST:PORT`);
   let route: Route = {
     domain: text.slice(0, equals).toLowerCase(),
-    host: match[1] ?? match[2],
+    // None: the domain's mail exchangers.
+    host: match[1] ?? (match[2] || undefined),
     port: Number(match[3] ?? 25),
     peers: scheduled ? [] : undefined,
     tls: 'opportunistic',
