@@ -2,17 +2,25 @@
  * The outbox: a file that appears in a watched folder goes out as an attachment to whom its rule names, then moves to `.sent`.
  * A file is taken when its size and time did not change between two looks a second apart; names that begin with a dot or end in
  * `.tmp` or `.part` are left alone. Everything in the message derives from the file (Message-ID, Date, boundary), so that a crash
- * half-way repeats exactly the same submissions, which the relay knows.
+ * half-way repeats exactly the same submissions, which the relay knows. What the relay refuses for good moves to `.refused`; what it
+ * refuses for now is tried again after ten seconds, then after twice as long each time, up to ten minutes.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, type FSWatcher, watch } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import MailComposer from 'nodemailer/lib/mail-composer';
-import { type ContactPlan, partHeader, planParts, type Relay, secondsBetween, wallPlus } from '../apps/smtp/index.ts';
+import {
+  type ContactPlan,
+  partHeader,
+  planParts,
+  type Relay,
+  type Reply,
+  secondsBetween,
+  wallPlus,
+} from '../apps/smtp/index.ts';
 import type { WallTime } from '../core/index.ts';
 import { headerOf } from './mail-partials.ts';
 
@@ -36,6 +44,8 @@ export interface OutboxOptions {
 }
 
 const LOOK_EVERY_MS = 1000;
+const FIRST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 600_000;
 /** Of the largest pass of the next days: the rest is for what goes before. */
 const SHARE_OF_PASS = 0.8;
 
@@ -43,6 +53,8 @@ export class Outbox {
   readonly #options: OutboxOptions;
   readonly #seen = new Map<string, string>();
   readonly #complained = new Set<string>();
+  /** Put off: how long, and until when. */
+  readonly #deferred = new Map<string, { readonly pauseMs: number; readonly until: number }>();
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
@@ -54,7 +66,10 @@ export class Outbox {
   }
 
   async open(): Promise<void> {
-    await mkdir(join(this.#options.folder, '.sent'), { recursive: true });
+    // What a crash left of a message under composition.
+    await rm(join(this.#options.folder, '.work'), { recursive: true, force: true });
+    for (const name of ['.sent', '.refused', '.work'])
+      await mkdir(join(this.#options.folder, name), { recursive: true });
     // The watch only makes the first look come sooner; a file system without inotify is looked at all the same.
     try {
       this.#watcher = watch(this.#options.folder, () => this.#later(100));
@@ -97,8 +112,10 @@ export class Outbox {
       const mark = `${info.size} ${info.mtimeMs}`;
       if (this.#seen.get(name) !== mark) {
         this.#seen.set(name, mark);
+        this.#deferred.delete(name);
         continue;
       }
+      if (performance.now() < (this.#deferred.get(name)?.until ?? 0)) continue;
       const rule = rules.find(({ match }) => glob(match, name));
       if (rule === undefined) {
         if (!this.#complained.has(name)) log(`event=outbox-no-rule file=${JSON.stringify(name)}`);
@@ -106,7 +123,6 @@ export class Outbox {
         continue;
       }
       await this.#send(name, info.size, info.mtimeMs, rule);
-      this.#seen.delete(name);
     }
   }
 
@@ -114,7 +130,7 @@ export class Outbox {
     const { folder, from, relay, log, name: host } = this.#options;
     const hash = createHash('sha256').update(`${name}\0${octets}\0${mtimeMs}`).digest('hex').slice(0, 24);
     const file = join(folder, name);
-    const work = await mkdtemp(join(tmpdir(), 'omni-outbox-'));
+    const work = await mkdtemp(join(folder, '.work', 'message-'));
     try {
       const composed = join(work, 'message');
       const total = await compose(composed, {
@@ -146,13 +162,11 @@ export class Outbox {
       for (const submission of submissions) {
         const reply = await relay.submit({ ...common, ...submission });
         if (reply.code !== 250) {
-          log(
-            `event=outbox-deferred file=${JSON.stringify(name)} reply=${JSON.stringify(`${reply.code} ${reply.text}`)}`,
-          );
+          await this.#notSent(name, reply);
           return;
         }
       }
-      await rename(file, join(folder, '.sent', name));
+      await this.#put(name, '.sent');
       this.#sent++;
       log(
         `event=outbox-sent file=${JSON.stringify(name)} octets=${octets} parts=${submissions.length} to=${rule.to.join(',')}`,
@@ -160,6 +174,30 @@ export class Outbox {
     } finally {
       await rm(work, { recursive: true, force: true });
     }
+  }
+
+  async #notSent(name: string, { code, text }: Reply): Promise<void> {
+    const why = `file=${JSON.stringify(name)} reply=${JSON.stringify(`${code} ${text}`)}`;
+    if (code >= 500) {
+      await this.#put(name, '.refused');
+      this.#options.log(`event=outbox-refused ${why}`);
+      return;
+    }
+    const before = this.#deferred.get(name)?.pauseMs;
+    const pauseMs = before === undefined ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, 2 * before);
+    this.#deferred.set(name, { pauseMs, until: performance.now() + pauseMs });
+    this.#options.log(`event=outbox-deferred ${why} again=${pauseMs / 1000}`);
+  }
+
+  /** Beside files of the same name that went before, not over them. */
+  async #put(name: string, to: '.sent' | '.refused'): Promise<void> {
+    const { folder } = this.#options;
+    let free = name;
+    for (let n = 2; (await stat(join(folder, to, free)).catch(() => undefined)) !== undefined; n++)
+      free = `${name}.${n}`;
+    await rename(join(folder, name), join(folder, to, free));
+    this.#seen.delete(name);
+    this.#deferred.delete(name);
   }
 
   /** What fits the largest pass of the next days, as far as the plan says. */

@@ -38,12 +38,16 @@ export class PartialJoiner {
   /** Undefined: not a part, somebody else's mail. */
   async deliver(delivery: LocalDelivery): Promise<LocalResult | undefined> {
     const { envelope, recipient, octets, read } = delivery;
-    const info = partialInfo((await headerOf(read)).header);
+    // Those of strangers are for their reader to join.
+    const info = envelope.joinHere ? partialInfo((await headerOf(read)).header) : undefined;
     if (info === undefined) return undefined;
     const { folder: root, relay, log } = this.#options;
     const hash = createHash('sha256').update(`${info.id}\0${envelope.reversePath}\0${recipient.address}`).digest('hex');
     const name = hash.slice(0, 32);
     const folder = join(root, name);
+    const key = `joined-${name}@parts`;
+    if (relay.submitted(key))
+      return { ok: true, temporary: false, status: '2.0.0', diagnostic: `part ${info.number} was joined before` };
     await mkdir(root, { recursive: true, mode: 0o700 });
     const waiting = await readdir(root);
     if (!waiting.includes(name) && waiting.length >= MOST_WAITING)
@@ -62,7 +66,7 @@ export class PartialJoiner {
       return done;
     }
     const reply = await relay.submit({
-      key: `joined-${name}@parts`,
+      key,
       reversePath: envelope.reversePath,
       recipients: [recipient.address],
       priority: envelope.priority,

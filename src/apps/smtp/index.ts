@@ -11,6 +11,7 @@ export * from './hop-session.ts';
 export * from './link-estimator.ts';
 export * from './listing.ts';
 export * from './message-scanner.ts';
+export * from './notices.ts';
 export * from './partial.ts';
 export * from './policy.ts';
 export * from './ports.ts';

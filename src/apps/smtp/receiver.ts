@@ -364,9 +364,10 @@ export class Transaction {
     const subject = fieldOf(header, 'subject')?.slice(0, 200);
     const messageId = fieldOf(header, 'message-id')?.slice(0, 200);
     const ret = parameters.ret;
+    // Our own outbox's parts are joined behind the pass, not before it.
     const joinHere =
       this.#ports.joinPartials &&
-      client.address !== '' &&
+      (client.address !== '' || this.recipients.every(({ hop }) => hop === LOCAL_HOP)) &&
       this.#ports.policy.mayRelay(client) &&
       partialInfo(header) !== undefined;
     return {

@@ -6,11 +6,11 @@
 import type { WallTime } from '../../core/index.ts';
 import { parseMailbox } from './address.ts';
 import type { RecipientReply } from './client.ts';
-import { composeNotice, wantsNotice } from './dsn.ts';
 import { type Envelope, isFinished, LOCAL_HOP, type Recipient } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
 import { HopLink } from './hop-link.ts';
 import { list, type Page, type QueueLine } from './listing.ts';
+import { noticeOf, type Submission } from './notices.ts';
 import type { Limits, Policy, Route } from './policy.ts';
 import type { Connection, ContactPlan, Dialed, LocalResult, MailStore } from './ports.ts';
 import type { Change, Notice, RetrySettings } from './queue.ts';
@@ -60,16 +60,6 @@ export interface RelayPorts {
 
 /** Reads the message with its trace fields. */
 export type MessageReader = (offset: number, length: number) => Promise<Uint8Array>;
-
-export interface Submission {
-  /** Makes a second submission of the same thing harmless. */
-  readonly key: string;
-  readonly reversePath: string;
-  readonly recipients: readonly string[];
-  readonly priority: number;
-  readonly octets: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  readonly notify?: readonly string[];
-}
 
 export class Relay {
   readonly queue = new MailQueue();
@@ -207,8 +197,7 @@ export class Relay {
   async submit(submission: Submission): Promise<Reply> {
     const client = { address: '', name: this.name, user: 'local', secure: true };
     const transaction = `<${submission.key}>`;
-    if (this.receiver.knows(`${this.name.toLowerCase()} ${transaction}`))
-      return ownReply(250, '2.6.0', 'accepted before');
+    if (this.submitted(submission.key)) return ownReply(250, '2.6.0', 'accepted before');
     const { reversePath, priority } = submission;
     const { transaction: open, reply } = await this.receiver.mail(client, { reversePath, priority, transaction });
     if (open === undefined || reply.code === 355) return this.#restart(submission, open, reply);
@@ -218,6 +207,15 @@ export class Relay {
     }
     for await (const chunk of submission.octets) await open.write(chunk);
     return open.end();
+  }
+
+  /** Whether a message of our own with this key was accepted, as far back as finished messages are remembered. */
+  submitted(key: string): boolean {
+    return this.receiver.knows(this.#transactionOf(key));
+  }
+
+  #transactionOf(key: string): string {
+    return `${this.name.toLowerCase()} <${key}>`;
   }
 
   /** A submission that a crash interrupted begins anew; its source may have changed. */
@@ -345,42 +343,16 @@ export class Relay {
 
   async #notify(envelope: Envelope, notice: Notice): Promise<void> {
     if (notice.kind === 'expired') this.counters.expired += notice.recipients.length;
-    const recipients = wantsNotice(envelope, notice);
-    if (recipients.length === 0) return;
-    const open = envelope.recipients.filter((r) => r.state === 'queued').length;
-    const key = `${envelope.id}-${notice.kind}-${open}@notice`;
-    const now = this.#ports.now();
-    const full = envelope.ret === 'FULL' && envelope.octets <= 65536 && notice.kind === 'failed';
-    const original = await this.#original(envelope, full);
-    const outlook = this.#outlook(recipients[0]!.hop, now);
-    const text = composeNotice(envelope, notice.kind, recipients, {
+    const { store, now } = this.#ports;
+    const submission = await noticeOf(envelope, notice, {
       name: this.name,
-      now,
-      id: key.replace(/@.*/, ''),
-      original,
-      full,
-      ...(outlook === undefined ? {} : { outlook }),
+      now: now(),
+      read: (length) => store.read(envelope.id, 0, length),
+      outlook: (hop) => this.#outlook(hop, now()),
     });
+    if (submission === undefined) return;
     this.counters.notices++;
-    const octets = [new TextEncoder().encode(text)];
-    await this.submit({
-      key,
-      reversePath: '',
-      recipients: [envelope.reversePath],
-      priority: envelope.priority,
-      octets,
-    });
-  }
-
-  async #original(envelope: Envelope, full: boolean): Promise<string> {
-    const octets = await this.#ports.store.read(
-      envelope.id,
-      0,
-      full ? envelope.octets : Math.min(envelope.octets, 16384),
-    );
-    const text = envelope.trace + new TextDecoder().decode(octets);
-    const end = text.indexOf('\r\n\r\n');
-    return full || end < 0 ? text : text.slice(0, end + 2);
+    await this.submit(submission);
   }
 
   #outlook(hop: string, now: WallTime): string | undefined {

@@ -145,7 +145,7 @@ describe('command loads', () => {
 describe('the outbox', () => {
   it('mails a file that appears, in parts when it is long, and the parts arrive as one mail with one file', async () => {
     const outbox = { rules: [{ match: '*.dat', to: ['pi@relay.test'], priority: 2 }], partOctets: 20_000 };
-    const r = await node({ outbox });
+    const r = await node({ outbox }, { joinPartials: true });
     const folder = join(r.folder, 'outbox');
     const content = randomBytes(50_000);
     writeFileSync(join(folder, 'image 1.dat'), content);
@@ -159,8 +159,75 @@ describe('the outbox', () => {
     await r.until(() => r.log.some((line) => line.includes('outbox-sent')));
     expect(r.log.find((line) => line.includes('outbox-sent'))).toMatch(/parts=4/);
     expect(readdirSync(join(folder, '.sent'))).toEqual(['image 1.dat']);
-    expect(readdirSync(folder).sort()).toEqual(['.sent', 'half.dat.part', 'other.txt']);
+    expect(readdirSync(folder).sort()).toEqual(['.refused', '.sent', '.work', 'half.dat.part', 'other.txt']);
     await r.until(() => r.log.some((line) => line.includes('outbox-no-rule')));
+  });
+});
+
+describe('parts (RFC 2046 section 5.2.2)', () => {
+  const part = (number: number, id = 'whole@craft.test') => ({
+    envelope: { from: 'a@craft.test', to: ['pi@relay.test'] },
+    raw: `From: a@craft.test\r\nContent-Type: message/partial; id="${id}"; number=${number}; total=2\r\n\r\n${
+      number === 1 ? 'Subject: whole\r\n\r\nfirst\r\n' : 'second\r\n'
+    }`,
+  });
+  const trusting = { policy: { domains: ['relay.test'], relayFor: ['127.0.0.0/8'], routes: [] }, joinPartials: true };
+
+  it('of those who may relay are joined once, in whatever order; a late copy of a part leaves nothing behind', async () => {
+    const r = await node({}, trusting);
+    for (const number of [2, 1]) await transport(r).sendMail(part(number));
+    await r.until(() => r.mailbox('pi').length === 1);
+    expect(r.mailbox('pi')[0]).toMatch(/Subject: whole\n\nfirst\nsecond\n$/);
+    await transport(r).sendMail(part(1));
+    await r.until(() => r.mail.relay.counters.accepted === 4 && r.mail.relay.queue.size === 0);
+    expect(readdirSync(join(r.folder, 'parts'))).toEqual([]);
+    expect(r.mailbox('pi')).toHaveLength(1);
+  });
+
+  it('of strangers are delivered as they come: they cannot fill what waits for its parts', async () => {
+    const r = await node({}, { joinPartials: true });
+    await transport(r).sendMail(part(1));
+    await r.until(() => r.mailbox('pi').length === 1);
+    expect(r.mailbox('pi')[0]).toContain('message/partial');
+  });
+});
+
+describe('the outbox, when a file cannot go', () => {
+  const outbox = { rules: [{ match: '*', to: ['pi@relay.test'] }] };
+
+  it('puts aside what is refused for good, and goes on with the next', async () => {
+    const r = await node({ outbox: { rules: [{ match: 'a*', to: ['pi@nowhere.test'] }, ...outbox.rules] } });
+    const folder = join(r.folder, 'outbox');
+    writeFileSync(join(folder, 'a.dat'), 'nobody takes it');
+    writeFileSync(join(folder, 'b.dat'), 'good');
+    await r.until(() => r.mailbox('pi').length === 1);
+    await r.until(() => r.log.some((line) => line.includes('outbox-refused') && line.includes('554')));
+    expect(readdirSync(join(folder, '.refused'))).toEqual(['a.dat']);
+  });
+
+  it('waits with what is refused for now; a second file of the same name goes beside the first', async () => {
+    let full = true;
+    const r = await node(
+      { outbox },
+      {
+        step: (name) => {
+          if (full && name === 'spool') throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+        },
+      },
+    );
+    const folder = join(r.folder, 'outbox');
+    const deferred = () => r.log.filter((line) => line.includes('outbox-deferred')).length;
+    writeFileSync(join(folder, '.sent', 'a.dat'), 'earlier');
+    writeFileSync(join(folder, 'a.dat'), 'first');
+    await r.until(() => deferred() === 1);
+    // A changed file is another one, and not put off for the sake of the old.
+    full = false;
+    writeFileSync(join(folder, 'a.dat'), 'first, changed');
+    await r.until(() => r.mailbox('pi').length === 1);
+    await r.until(() => readdirSync(join(folder, '.sent')).length === 2);
+    expect(deferred()).toBe(1);
+    expect(readFileSync(join(folder, '.sent', 'a.dat.2'), 'utf8')).toBe('first, changed');
+    await r.until(() => readdirSync(join(folder, '.work')).length === 0);
   });
 });
 
