@@ -7,12 +7,13 @@
  *   finished/ID        envelope of a message that is done: its transaction is not accepted again
  *   damaged/           files that are no envelope, put aside
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   decodeEnvelope,
   type Envelope,
   encodeEnvelope,
+  type FinishedMessage,
   type MailStore,
   type PartialNote,
   type PartialTransaction,
@@ -22,9 +23,12 @@ import {
   type StoreContents,
 } from '../apps/smtp/index.ts';
 import { OmniError, type WallTime } from '../core/index.ts';
+import { makeFolder, syncFolder } from './whole-file.ts';
 
 const FOLDERS = ['incoming', 'messages', 'envelopes', 'finished', 'damaged', 'tmp'] as const;
 type Folder = (typeof FOLDERS)[number];
+/** A relay that starts in a pass is waited for. */
+const READ_AT_ONCE = 32;
 const SAFE_ID = /^[A-Za-z0-9][A-Za-z0-9.-]{0,100}$/;
 
 export interface DiskMailStoreOptions {
@@ -46,17 +50,18 @@ export class DiskMailStore implements MailStore {
 
   async load(): Promise<StoreContents> {
     try {
-      for (const folder of FOLDERS) await mkdir(join(this.#options.root, folder), { recursive: true, mode: 0o700 });
+      for (const folder of FOLDERS) await makeFolder(join(this.#options.root, folder));
     } catch (cause) {
       throw new OmniError('OMNI_MAIL_QUEUE', `making the mail queue in ${this.#options.root}: ${String(cause)}`, {
         cause,
       });
     }
     for (const name of await this.#names('tmp')) await this.#remove('tmp', name);
-    const finished = await this.#envelopes('finished');
+    // A month's traffic: no more than is asked of it.
+    const finished = await this.#envelopes('finished', slim);
     const done = new Set(finished.map((e) => e.id));
     const queued: Envelope[] = [];
-    for (const envelope of await this.#envelopes('envelopes')) {
+    for (const envelope of await this.#envelopes('envelopes', (whole) => whole)) {
       // Both names: the crash came between the two halves of `finish`.
       if (done.has(envelope.id)) await this.#remove('envelopes', envelope.id);
       else queued.push(envelope);
@@ -205,13 +210,8 @@ export class DiskMailStore implements MailStore {
     await this.#syncFolder(folder);
   }
 
-  async #syncFolder(folder: Folder): Promise<void> {
-    const handle = await open(join(this.#options.root, folder), 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+  #syncFolder(folder: Folder): Promise<void> {
+    return syncFolder(join(this.#options.root, folder));
   }
 
   async #read(folder: Folder, id: string, offset: number, length: number): Promise<Uint8Array> {
@@ -230,14 +230,19 @@ export class DiskMailStore implements MailStore {
     }
   }
 
-  async #envelopes(folder: 'envelopes' | 'finished'): Promise<Envelope[]> {
-    const found: Envelope[] = [];
-    for (const name of await this.#names(folder)) {
-      const envelope = decodeEnvelope(await readFile(this.#path(folder, name), 'utf8'));
-      if (envelope?.id === name) found.push(envelope);
-      else {
-        this.#options.log(`event=envelope-damaged file=${folder}/${name} action=put-aside`);
-        await rename(this.#path(folder, name), this.#path('damaged', name));
+  async #envelopes<Form>(folder: 'envelopes' | 'finished', form: (envelope: Envelope) => Form): Promise<Form[]> {
+    const found: Form[] = [];
+    const names = await this.#names(folder);
+    for (let at = 0; at < names.length; at += READ_AT_ONCE) {
+      const some = names.slice(at, at + READ_AT_ONCE);
+      const texts = await Promise.all(some.map((name) => readFile(this.#path(folder, name), 'utf8')));
+      for (const [i, name] of some.entries()) {
+        const envelope = decodeEnvelope(texts[i]!);
+        if (envelope?.id === name) found.push(form(envelope));
+        else {
+          this.#options.log(`event=envelope-damaged file=${folder}/${name} action=put-aside`);
+          await rename(this.#path(folder, name), this.#path('damaged', name));
+        }
       }
     }
     return found;
@@ -271,6 +276,11 @@ export class DiskMailStore implements MailStore {
   #step(name: string): void {
     this.#options.step?.(name);
   }
+}
+
+function slim({ id, transaction, octets, recipients, arrived, priority }: Envelope): FinishedMessage {
+  const named = recipients.map(({ address, hop, state }) => ({ address, hop, state }));
+  return { id, octets, recipients: named, arrived, priority, ...(transaction === undefined ? {} : { transaction }) };
 }
 
 const encodeTime = (at: WallTime): string => new Date(Number(at / 1_000_000n)).toISOString();

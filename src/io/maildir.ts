@@ -2,9 +2,10 @@
  * Delivery into Maildirs (tmp, new, cur), one per mailbox: written to tmp with LF line ends as readers expect, synced, renamed to
  * new, folder synced. The file's name comes from the queue's id, so a delivery that a crash repeats changes nothing.
  */
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LocalResult, MessageReader } from '../apps/smtp/index.ts';
+import { makeFolder, syncFolder } from './whole-file.ts';
 
 const CHUNK_OCTETS = 65536;
 
@@ -23,7 +24,7 @@ export interface MaildirDelivery {
 
 export async function deliverToMaildir(delivery: MaildirDelivery): Promise<LocalResult> {
   const folder = join(delivery.root, folderName(delivery.mailbox));
-  for (const part of ['tmp', 'new', 'cur']) await mkdir(join(folder, part), { recursive: true, mode: 0o700 });
+  for (const part of ['tmp', 'new', 'cur']) await makeFolder(join(folder, part));
   const name = `${delivery.seconds}.${delivery.id}.${delivery.host.replace(/[/:]/g, '_')}`;
   const present = [...(await readdir(join(folder, 'new'))), ...(await readdir(join(folder, 'cur')))];
   if (!present.some((n) => n === name || n.startsWith(`${name}:`))) {
@@ -51,9 +52,7 @@ export async function deliverToMaildir(delivery: MaildirDelivery): Promise<Local
     await handle.close();
     await rename(beside, join(folder, 'new', name));
   }
-  const handle = await open(join(folder, 'new'), 'r');
-  await handle.sync();
-  await handle.close();
+  await syncFolder(join(folder, 'new'));
   return { ok: true, temporary: false, status: '2.0.0', diagnostic: `delivered to mailbox ${delivery.mailbox}` };
 }
 

@@ -41,10 +41,12 @@ export interface PartialTransaction {
 /** What is kept beside the octets of a transaction that may be interrupted. */
 export type PartialNote = Pick<PartialTransaction, 'transaction' | 'recipients'>;
 
-/** A finished message, remembered so that its transaction is not accepted twice and `mailq --all` can show it. */
+/** A message that is done, remembered so that its transaction is not accepted twice, and for the traffic to be expected. */
+export type FinishedMessage = Pick<Envelope, 'id' | 'transaction' | 'octets' | 'recipients' | 'arrived' | 'priority'>;
+
 export interface StoreContents {
   readonly queued: readonly Envelope[];
-  readonly finished: readonly Envelope[];
+  readonly finished: readonly FinishedMessage[];
   readonly partial: readonly PartialTransaction[];
 }
 

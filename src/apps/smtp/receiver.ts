@@ -11,7 +11,7 @@ import { type Envelope, LOCAL_HOP, type Recipient } from './envelope.ts';
 import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
 import { partialInfo } from './partial.ts';
 import type { Client, Limits, Policy } from './policy.ts';
-import type { MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
+import type { FinishedMessage, MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
 import { ownReply, type Reply } from './reply.ts';
 import { formatMailDate, secondsBetween } from './wall-time.ts';
 
@@ -54,8 +54,8 @@ const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 
 export class Receiver {
   readonly #ports: ReceiverPorts;
-  /** Transactions of messages that were accepted, by client and id → octets. */
-  readonly #accepted = new Map<string, Pick<Envelope, 'id' | 'octets' | 'recipients'>>();
+  /** Transactions of messages that were accepted, by client and id. There are as many as a month brings, so they are small. */
+  readonly #accepted = new Map<string, { id: string; octets: number; addresses: string | readonly string[] }>();
   readonly #partial = new Map<string, PartialTransaction>();
   readonly #active = new Map<string, Transaction>();
 
@@ -64,19 +64,21 @@ export class Receiver {
   }
 
   /** From the store at the start. */
-  restore(known: readonly Envelope[], partial: readonly PartialTransaction[]): void {
+  restore(known: readonly FinishedMessage[], partial: readonly PartialTransaction[]): void {
     for (const envelope of known) this.remember(envelope);
     for (const transaction of partial) this.#partial.set(transaction.transaction, transaction);
   }
 
-  remember(envelope: Envelope): void {
+  remember(envelope: FinishedMessage): void {
     if (envelope.transaction === undefined) return;
     const { id, octets, recipients } = envelope;
-    this.#accepted.set(envelope.transaction, { id, octets, recipients });
+    const addresses = recipients.map(({ address }) => address);
+    const [only] = addresses;
+    this.#accepted.set(envelope.transaction, { id, octets, addresses: addresses.length === 1 ? only! : addresses });
   }
 
-  forget(envelope: Envelope): void {
-    if (envelope.transaction !== undefined) this.#accepted.delete(envelope.transaction);
+  forget(transaction: string): void {
+    this.#accepted.delete(transaction);
   }
 
   knows(transaction: string): boolean {
@@ -123,7 +125,7 @@ export class Receiver {
       id,
       offset,
       duplicate: before !== undefined,
-      recipients: before?.recipients ?? partial?.recipients ?? [],
+      recipients: before === undefined ? (partial?.recipients ?? []) : named(before.addresses),
     });
     if (key !== undefined && before === undefined) {
       this.#partial.delete(key);
@@ -159,6 +161,10 @@ export class Receiver {
     }
   }
 }
+
+/** Of a message that has come: their names are all that is asked for. */
+const named = (addresses: string | readonly string[]): Recipient[] =>
+  [addresses].flat().map((address) => ({ address, state: 'queued', hop: LOCAL_HOP }));
 
 interface TransactionStart {
   readonly client: Client;

@@ -12,7 +12,7 @@ import { HopLink } from './hop-link.ts';
 import { list, type Page, type QueueLine } from './listing.ts';
 import { noticeOf, type Submission } from './notices.ts';
 import type { Limits, Policy, Route } from './policy.ts';
-import type { Connection, ContactPlan, Dialed, LocalResult, MailStore } from './ports.ts';
+import type { Connection, ContactPlan, Dialed, FinishedMessage, LocalResult, MailStore } from './ports.ts';
 import type { Change, Notice, RetrySettings } from './queue.ts';
 import { MailQueue } from './queue.ts';
 import { Receiver } from './receiver.ts';
@@ -67,7 +67,8 @@ export class Relay {
   readonly #settings: RelaySettings;
   readonly #ports: RelayPorts;
   readonly #links = new Map<string, HopLink>();
-  readonly #finished = new Map<string, Envelope>();
+  /** When they came, and by which transaction. */
+  readonly #finished = new Map<string, Pick<Envelope, 'arrived' | 'transaction'>>();
   readonly #saving = new Map<string, Promise<void>>();
   #deliveringLocally = false;
   #stopped = false;
@@ -99,7 +100,7 @@ export class Relay {
   async start(): Promise<void> {
     const { queued, finished, partial } = await this.#ports.store.load();
     this.receiver.restore([...queued, ...finished], partial);
-    for (const envelope of finished) this.#finished.set(envelope.id, envelope);
+    for (const envelope of finished) this.#remember(envelope);
     for (const envelope of queued) {
       const routed = this.#reroute(envelope);
       this.queue.add(routed);
@@ -112,7 +113,11 @@ export class Relay {
     this.#ports.wakeUp();
   }
 
-  #noteArrival(envelope: Envelope): void {
+  #remember({ id, arrived, transaction }: FinishedMessage): void {
+    this.#finished.set(id, { arrived, ...(transaction === undefined ? {} : { transaction }) });
+  }
+
+  #noteArrival(envelope: FinishedMessage): void {
     for (const hop of new Set(envelope.recipients.map((r) => r.hop)))
       if (hop !== LOCAL_HOP) this.#linkTo(hop).estimator.arrived(envelope.arrived, envelope.priority, envelope.octets);
   }
@@ -173,9 +178,6 @@ export class Relay {
 
   list(page?: Page): QueueLine[] {
     return list(this.queue, this.#links, this.#ports.contacts, this.#ports.now(), page);
-  }
-  get finished(): Iterable<Envelope> {
-    return this.#finished.values();
   }
 
   async hold(id: string, held: boolean): Promise<boolean> {
@@ -327,7 +329,7 @@ export class Relay {
         if (change.finished) {
           await this.#ports.store.finish(change.envelope);
           this.queue.remove(id);
-          this.#finished.set(id, change.envelope);
+          this.#remember(change.envelope);
         } else await this.#ports.store.save(change.envelope);
       } catch (error) {
         // The queue goes on from memory; after a restart the stored state is tried again, which the transaction id makes harmless.
@@ -417,13 +419,11 @@ export class Relay {
   #forgetOld(now: WallTime): WallTime {
     if (this.#nextForget === undefined || now >= this.#nextForget) {
       this.#nextForget = wallPlus(now, 3600);
-      for (const envelope of this.#finished.values()) {
-        if (secondsBetween(envelope.arrived, now) < this.#settings.rememberSeconds) continue;
-        this.#finished.delete(envelope.id);
-        this.receiver.forget(envelope);
-        this.#ports.store
-          .forget(envelope.id)
-          .catch((error) => this.#ports.log(`event=store-failed error=${String(error)}`));
+      for (const [id, { arrived, transaction }] of this.#finished) {
+        if (secondsBetween(arrived, now) < this.#settings.rememberSeconds) continue;
+        this.#finished.delete(id);
+        if (transaction !== undefined) this.receiver.forget(transaction);
+        this.#ports.store.forget(id).catch((error) => this.#ports.log(`event=store-failed error=${String(error)}`));
       }
     }
     return this.#nextForget;
