@@ -4,7 +4,7 @@
   "targets": [
     {
       "target_name": "omni",
-      "sources": ["module.c", "arguments.c", "tun.c", "reactor.c", "packets.c", "realtime.c"],
+      "sources": ["module.c", "arguments.c", "tun.c", "reactor.c", "packets.c", "realtime.c", "tcp.c"],
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
       "cflags_c": ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror=implicit", "-fvisibility=hidden"],
     }

@@ -203,3 +203,23 @@ export function setTimerSlack(nanoseconds: number): void;
  * ends. A parent that is dead already sends nothing: look at process.ppid afterwards. Lost in a fork, kept over exec.
  */
 export function parentDeathSignal(signal: number): void;
+
+/**
+ * Octets written to a TCP socket that its peer has not acknowledged, sent or not (SIOCOUTQ, tcp(7)).
+ * @throws NativeError EBADF, EINVAL (it listens), ENOTTY (no socket).
+ */
+export function unacknowledgedOctets(fd: number): number;
+
+/**
+ * From now on closing the TCP socket throws away what is unacknowledged and resets the connection (SO_LINGER with no time,
+ * socket(7)); also when the kernel closes it because the process was killed. Otherwise the kernel would go on sending for minutes.
+ * @throws NativeError EBADF, ENOTSOCK.
+ */
+export function resetOnClose(fd: number): void;
+
+/**
+ * Has a TCP socket wait a moment (40 ms) for data of its own that can carry an acknowledgement, as it would by itself after some
+ * turns of questions and answers (TCP_QUICKACK, tcp(7)). It returns to acknowledging at once when the data comes one way only.
+ * @throws NativeError EBADF, ENOTSOCK.
+ */
+export function delayAcknowledgements(fd: number): void;

@@ -23,6 +23,9 @@ export const {
   setCpuAffinity,
   setTimerSlack,
   parentDeathSignal,
+  unacknowledgedOctets,
+  resetOnClose,
+  delayAcknowledgements,
 } = load();
 
 export const TRUNCATED = -1;

@@ -47,6 +47,8 @@ NAPI_MODULE_INIT() {
     napi_throw_error(env, NULL, "omni native: out of memory");
     return NULL;
   }
-  if (!register_tun(env, exports) || !register_reactor(env, exports) || !register_realtime(env, exports)) return NULL;
+  if (!register_tun(env, exports) || !register_reactor(env, exports) || !register_realtime(env, exports) ||
+      !register_tcp(env, exports))
+    return NULL;
   return exports;
 }

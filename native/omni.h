@@ -59,6 +59,7 @@ bool disown_fd(instance *self, int fd); // false: was never ours
 bool register_tun(napi_env env, napi_value exports);
 bool register_reactor(napi_env env, napi_value exports);
 bool register_realtime(napi_env env, napi_value exports);
+bool register_tcp(napi_env env, napi_value exports);
 
 bool reactors_hold_fd(const instance *self, int fd);
 

@@ -13,6 +13,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -591,6 +592,49 @@ describe('wrong arguments throw and change nothing', () => {
     assert.throws(() => closeFd(tun.fd), code('EBUSY'));
     reactor.removeTun(3);
     closeFd(tun.fd);
+  });
+});
+
+describe('TCP', () => {
+  const connected = async () => {
+    const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect(server.address().port, '127.0.0.1');
+    const [peer] = await once(server, 'connection');
+    if (client.connecting) await once(client, 'connect');
+    return { server, client, peer, fd: client._handle.fd };
+  };
+
+  test('what the peer has not acknowledged is counted', async () => {
+    const { server, client, peer, fd } = await connected();
+    assert.equal(native.unacknowledgedOctets(fd), 0);
+    client.write(new Uint8Array(8e6));
+    while (native.unacknowledgedOctets(fd) === 0) await sleep(1);
+    assert.ok(native.unacknowledgedOctets(fd) <= 8e6);
+    client.destroy();
+    peer.destroy();
+    server.close();
+  });
+
+  test('closing resets when it was asked for', async () => {
+    const { server, client, peer, fd } = await connected();
+    native.resetOnClose(fd);
+    native.delayAcknowledgements(fd);
+    client.destroy();
+    peer.resume();
+    const [error] = await once(peer, 'error');
+    assert.equal(error.code, 'ECONNRESET');
+    server.close();
+  });
+
+  test('what is no socket is refused', () => {
+    const file = openSync('/dev/null', 'r');
+    assert.throws(() => native.unacknowledgedOctets(file), code('ENOTTY'));
+    assert.throws(() => native.resetOnClose(file), code('ENOTSOCK'));
+    assert.throws(() => native.delayAcknowledgements(file), code('ENOTSOCK'));
+    assert.throws(() => native.resetOnClose(-1), RangeError);
+    assert.throws(() => native.unacknowledgedOctets(), TypeError);
+    closeSync(file);
   });
 });
 

@@ -24,8 +24,9 @@ import {
 import { OmniError, type WallTime } from '../core/index.ts';
 import { DiskMailStore } from './mail-store.ts';
 import { deliverToMaildir } from './maildir.ts';
-import { dial } from './smtp-dialer.ts';
+import { dialer } from './smtp-dialer.ts';
 import { SmtpListener, type SmtpListenerOptions } from './smtp-listener.ts';
+import { SocketKernel } from './socket-kernel.ts';
 
 export interface MailRelayOptions {
   readonly name: string;
@@ -71,12 +72,12 @@ export class MailRelay {
   #closed = false;
 
   static async start(options: MailRelayOptions): Promise<MailRelay> {
-    const relay = new MailRelay(options);
+    const relay = new MailRelay(options, await SocketKernel.load());
     await relay.#start();
     return relay;
   }
 
-  private constructor(options: MailRelayOptions) {
+  private constructor(options: MailRelayOptions, kernel: SocketKernel) {
     this.#options = options;
     const { now, log } = options;
     const store = new DiskMailStore({
@@ -100,7 +101,7 @@ export class MailRelay {
         contacts: options.contacts,
         now,
         newId,
-        dial,
+        dial: dialer(kernel),
         deliverLocally: (envelope, recipient, read) => this.#deliver(envelope, recipient, read),
         wakeUp: () => this.#wakeSoon(),
         log,

@@ -3,35 +3,46 @@
  * the order of their preference until one connects.
  *
  * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
- * further attempts start, soon and then later, until one connects. An abort resets the connection: unsent octets are thrown away.
+ * further attempts start, soon and then later, until one connects; on a slow link not before an answer may be there, or they would be
+ * in its way. An abort resets the connection: unsent octets are thrown away. So does the kernel when the process is killed (socket-kernel.ts);
+ * an orphan would repeat them into the queue of a link that is down, in front of the next contact.
  */
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import type { Connection, Dialed, Reply, Route } from '../apps/smtp/index.ts';
+import type { Connection, Dial, Dialed, Reply, Route } from '../apps/smtp/index.ts';
 import { mailExchangersOf } from './mail-exchangers.ts';
+import type { SocketKernel } from './socket-kernel.ts';
 
 /** From one attempt to the next. */
 const ATTEMPT_PAUSES_MS = [50, 100, 200, 400, 800, 1600];
 const CONNECT_TIMEOUT_MS = 20_000;
 
-export function dial(route: Route, domain: string, dialed: Dialed): Connection {
-  return new DialedConnection(route, domain, dialed);
-}
+export const dialer =
+  (kernel: SocketKernel): Dial =>
+  (route, domain, dialed, answerSeconds) =>
+    new DialedConnection(kernel, route, domain, dialed, 1000 * answerSeconds);
 
 class DialedConnection implements Connection {
+  readonly #kernel: SocketKernel;
   readonly #route: Route;
   readonly #dialed: Dialed;
+  readonly #answerMs: number;
   readonly #attempts = new Set<Socket>();
   #socket: Socket | TLSSocket | undefined;
+  /** What the kernel knows, below TLS. */
+  #plain: Socket | undefined;
+  #resets = false;
   #over = false;
   #timer: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #host = '';
   #otherHosts: readonly string[] = [];
 
-  constructor(route: Route, domain: string, dialed: Dialed) {
+  constructor(kernel: SocketKernel, route: Route, domain: string, dialed: Dialed, answerMs: number) {
+    this.#kernel = kernel;
     this.#route = route;
     this.#dialed = dialed;
+    this.#answerMs = answerMs;
     this.#deadline = setTimeout(() => this.#close(`no answer to the question for ${domain}`), CONNECT_TIMEOUT_MS);
     if (route.host !== undefined) {
       this.#try([route.host]);
@@ -74,9 +85,13 @@ class DialedConnection implements Connection {
         return;
       }
       this.#socket = socket;
+      this.#plain = socket;
+      this.#attempts.delete(socket);
+      this.#resets = this.#kernel.resetOnClose(socket);
+      this.#kernel.delayAcknowledgements(socket);
       clearTimeout(this.#deadline);
       clearTimeout(this.#timer);
-      for (const other of this.#attempts) if (other !== socket) other.destroy();
+      for (const other of this.#attempts) other.destroy();
       socket.on('data', (octets) => this.#dialed.received(octets));
       this.#dialed.connected();
     });
@@ -89,7 +104,7 @@ class DialedConnection implements Connection {
       else if (current && this.#socket === undefined && this.#attempts.size === 0) this.#failed(reason);
     });
     const wait = ATTEMPT_PAUSES_MS[count];
-    if (wait !== undefined) this.#timer = setTimeout(() => this.#attempt(count + 1), wait);
+    if (wait !== undefined) this.#timer = setTimeout(() => this.#attempt(count + 1), Math.max(wait, this.#answerMs));
   }
 
   write(octets: Uint8Array): Promise<void> {
@@ -98,6 +113,12 @@ class DialedConnection implements Connection {
     return new Promise((resolve, reject) => {
       socket.write(octets, (error) => (error ? reject(error) : resolve()));
     });
+  }
+
+  unacknowledged(): number | undefined {
+    const [plain, socket] = [this.#plain, this.#socket];
+    if (plain === undefined || socket === undefined || plain.destroyed) return undefined;
+    return socket.writableLength + this.#kernel.unacknowledged(plain);
   }
 
   startTls(): Promise<void> {
@@ -144,7 +165,7 @@ class DialedConnection implements Connection {
     for (const socket of this.#attempts) socket.destroy();
     const socket = this.#socket;
     if (socket === undefined) return;
-    if ('encrypted' in socket) socket.destroy();
+    if (this.#resets || 'encrypted' in socket) socket.destroy();
     else socket.resetAndDestroy();
   }
 

@@ -44,6 +44,10 @@ const UNSCHEDULED_RETRY_SECONDS = [60, 300, 900, 1800, 3600];
 const PREEMPT_SECONDS = 5;
 /** Supposed, for that question, of a link of which nothing is known yet. */
 const FAST_OCTETS_PER_SECOND = 10_000;
+/** A SYN, its answer and as much of the other direction's, each with its frame. */
+const ANSWER_OCTETS = 4 * 67;
+const ANSWER_ROUND_TRIPS = 1.5;
+
 export class HopLink implements SessionOwner {
   readonly name: string;
   readonly route: Route;
@@ -56,6 +60,8 @@ export class HopLink implements SessionOwner {
   #lifeUntil: WallTime | undefined;
   #probingSince: WallTime | undefined;
   #peerHasCheckpoint: boolean | undefined;
+  #roundTripSeconds = 0;
+  #roundTripKnown = false;
 
   constructor(name: string, route: Route, ports: HopPorts) {
     this.name = name;
@@ -91,6 +97,20 @@ export class HopLink implements SessionOwner {
     return paceOf(this.#contact, this.estimator.model);
   }
 
+  get contactEnd(): WallTime | undefined {
+    return this.#contact?.end;
+  }
+  get roundTripSeconds(): number {
+    return this.#roundTripSeconds;
+  }
+  /** By the plan's rate, and by the round trips of late. */
+  get answerSeconds(): number {
+    return Math.max(
+      ANSWER_ROUND_TRIPS * this.#roundTripSeconds,
+      ANSWER_OCTETS / (planRateOf(this.#contact) ?? Infinity),
+    );
+  }
+
   /** Whether a message on its way is interrupted for one of a higher priority. */
   givesWay(priority: number, flight: { octetsLeft: number; secondsSpent: number }, rival: number): boolean {
     if (rival <= priority || this.#session?.checkpoint !== true) return false;
@@ -104,6 +124,12 @@ export class HopLink implements SessionOwner {
 
   learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void {
     this.estimator.transfer(octets, seconds, { planRate: planRateOf(this.#contact), path, first });
+  }
+
+  /** A connection's set-up waits behind whatever is under way, so in a contact the shortest counts. */
+  learnRoundTrip(seconds: number): void {
+    this.#roundTripSeconds = this.#roundTripKnown ? Math.min(this.#roundTripSeconds, seconds) : seconds;
+    this.#roundTripKnown = true;
   }
 
   window(now: WallTime): Window {
@@ -123,6 +149,7 @@ export class HopLink implements SessionOwner {
     this.#endContact(window, now);
     if (window.kind === 'contact' && this.#contact === undefined) {
       this.#contact = window.contact;
+      this.#roundTripKnown = false;
       this.#nextDial = now;
       this.#failures = 0;
       this.#lifeUntil = undefined;
@@ -160,13 +187,17 @@ export class HopLink implements SessionOwner {
   }
 
   #room(window: Window, now: WallTime): { octets: number | undefined; checkpoint: boolean } {
-    const octets = window.kind === 'contact' ? octetsLeft(window.contact, this.estimator.model, now) : undefined;
+    const { model } = this.estimator;
+    // Without a session its set-up comes first; begun too late, it would only stand in front of the next contact's.
+    const from = this.#session?.ready ? now : wallPlus(now, model.busy.setupSeconds);
+    const octets = window.kind === 'contact' ? octetsLeft(window.contact, model, from) : undefined;
     const checkpoint = this.#session?.ready ? this.#session.checkpoint : (this.#peerHasCheckpoint ?? true);
     return { octets, checkpoint };
   }
 
   #next(window: Window, now: WallTime): Candidate | undefined {
-    return chooseNext(this.#ports.queue.candidates(this.name, now), this.#room(window, now));
+    const room = this.#room(window, now);
+    return room.octets === 0 ? undefined : chooseNext(this.#ports.queue.candidates(this.name, now), room);
   }
 
   #dialIfDue(window: Window, now: WallTime): void {
@@ -246,7 +277,8 @@ export class HopLink implements SessionOwner {
     if (this.#session !== session) return;
     this.#session = undefined;
     const window = this.window(now);
-    if (session.completed > 0 || session.polite) {
+    if (session.contactOver && this.#contact !== undefined) this.#nextDial = this.#contact.end;
+    else if (session.completed > 0 || session.polite) {
       this.#failures = 0;
       this.#nextDial = session.polite ? now : this.#redialAt(now);
     } else if (window.kind === 'always') {

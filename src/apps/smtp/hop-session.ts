@@ -6,9 +6,10 @@ import type { WallTime } from '../../core/index.ts';
 import { type ClientTransmit, type RecipientReply, SmtpClient } from './client.ts';
 import { progressOf, wireOctets } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
+import { HandOut } from './hand-out.ts';
 import type { LinkEstimator, Path } from './link-estimator.ts';
 import type { Route } from './policy.ts';
-import type { Connection, ContactPlan, Dialed } from './ports.ts';
+import type { Connection, ContactPlan, Dial, Dialed } from './ports.ts';
 import type { MailQueue } from './queue.ts';
 import { formatReply, type Reply } from './reply.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
@@ -20,7 +21,7 @@ export interface HopPorts {
   now(): WallTime;
   /** Another relay is sending to this one. */
   receiving(): boolean;
-  dial(route: Route, domain: string, dialed: Dialed): Connection;
+  dial: Dial;
   readMessage(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array>;
   settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void;
   interrupted(hop: string, id: string, why: string, storedOctets: number | undefined): void;
@@ -37,9 +38,16 @@ export interface SessionOwner {
   readonly rate: number | undefined;
   /** Octets a second at which message data is handed to the kernel. */
   readonly pace: number | undefined;
+  /** When the running contact ends. */
+  readonly contactEnd: WallTime | undefined;
+  /** The shortest known of the running contact. */
+  readonly roundTripSeconds: number;
+  /** How long to wait for an answer to a connection attempt before the next. */
+  readonly answerSeconds: number;
   readonly path: Path;
   readonly estimator: LinkEstimator;
   learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void;
+  learnRoundTrip(seconds: number): void;
   sessionReady(session: Session): void;
   sessionEnded(session: Session, reason: string, now: WallTime): void;
   sessionUnroutable(session: Session, reply: Reply): void;
@@ -53,10 +61,7 @@ const SLOW_OCTETS_PER_SECOND = 1200;
 /** RFC 5321 section 4.5.3.2: the patience owed to a peer that would have to begin anew. */
 const PATIENCE_SECONDS = 600;
 
-/** Message data may run ahead of its pace by this much, and by two chunks. */
-const AHEAD_SECONDS = 0.1;
 const CHUNKS_PER_SECOND = 20;
-const SHORTEST_PAUSE_SECONDS = 0.001;
 /** What a packet of 1,500 octets has room for. */
 const LEAST_CHUNK_OCTETS = 1448;
 const MOST_CHUNK_OCTETS = 32768;
@@ -82,11 +87,13 @@ export class Session implements Dialed {
   readonly #dialedPath: Path;
   readonly #flying: Flight[] = [];
   #pumping = false;
-  /** When the line will have carried what was handed out at its pace. */
-  #carriedAt: WallTime;
+  readonly #handOut: HandOut;
+  #unacknowledged = 0;
   /** A part of a message that waits for that. */
   #held: Extract<ClientTransmit, { kind: 'body' }> | undefined;
   pausedUntil: WallTime | undefined;
+  /** It ended because nothing more would arrive in the contact. */
+  contactOver = false;
   #ended = false;
   #lastActivity: WallTime;
   #lastReplyAt: WallTime;
@@ -104,7 +111,7 @@ export class Session implements Dialed {
     this.#dialedPath = link.path;
     this.#lastActivity = now;
     this.#lastReplyAt = now;
-    this.#carriedAt = now;
+    this.#handOut = new HandOut(now);
     const { route, pace } = link;
     this.#client = new SmtpClient({
       name: ports.name,
@@ -112,7 +119,7 @@ export class Session implements Dialed {
       ...(route.auth === undefined ? {} : { auth: route.auth }),
       ...(pace === undefined ? {} : { chunkOctets: chunkOf(pace) }),
     });
-    this.#connection = ports.dial(route, link.name, this);
+    this.#connection = ports.dial(route, link.name, this, link.answerSeconds);
   }
 
   get checkpoint(): boolean {
@@ -152,6 +159,7 @@ export class Session implements Dialed {
 
   connected(): void {
     this.#lastActivity = this.#ports.now();
+    this.#link.learnRoundTrip(secondsBetween(this.#dialedAt, this.#lastActivity));
     this.#input({ kind: 'connected' });
   }
 
@@ -216,13 +224,14 @@ export class Session implements Dialed {
     this.#pumping = true;
     try {
       for (let t = this.#next(); t !== undefined && !this.#ended; t = this.#next()) {
-        if (t.kind === 'body' && this.#mustWait(t)) return;
         if (t.kind === 'octets') {
           this.#sentSinceReply += t.octets.length;
           await this.#connection.write(t.octets);
           this.#lastActivity = this.#ports.now();
         } else if (t.kind === 'body') {
-          const octets = await this.#read(t.message, t.offset, t.length);
+          const length = this.#mayHandOut(t);
+          if (length === undefined) return;
+          const octets = await this.#read(t.message, t.offset, length);
           if (octets === undefined) return;
           this.#client.handleInput({ kind: 'body', octets });
           this.#events();
@@ -247,26 +256,30 @@ export class Session implements Dialed {
     return held ?? this.#client.pollTransmit();
   }
 
-  /** Whether the part has to wait for its time; if not, its time is counted. */
-  #mustWait(part: Extract<ClientTransmit, { kind: 'body' }>): boolean {
+  /** How much of a part may be handed out now; undefined when it has to wait, or when the contact is over. */
+  #mayHandOut(part: Extract<ClientTransmit, { kind: 'body' }>): number | undefined {
     this.pausedUntil = undefined;
-    const { pace } = this.#link;
-    if (pace === undefined) return false;
+    const { pace, rate, contactEnd: end, roundTripSeconds } = this.#link;
+    if (pace === undefined || rate === undefined) return part.length;
     const now = this.#ports.now();
-    const ahead = Math.max(AHEAD_SECONDS, (2 * part.length) / pace);
-    const seconds = secondsBetween(now, this.#carriedAt);
-    // A backlog beyond all chunks was counted before the clock was set back.
-    if (seconds > ahead && seconds < STALL_SECONDS) {
-      this.#held = part;
-      // Never a pause of nothing: rounding may make one.
-      this.pausedUntil = wallPlus(now, seconds - ahead + SHORTEST_PAUSE_SECONDS);
-      this.#ports.changed();
-      return true;
+    const unacknowledged = this.#connection.unacknowledged?.();
+    if (unacknowledged !== undefined && unacknowledged < this.#unacknowledged) this.#lastActivity = now;
+    this.#unacknowledged = unacknowledged ?? 0;
+    const decision = this.#handOut.decide(part.length, now, { pace, rate, end, roundTripSeconds, unacknowledged });
+    if (decision.kind === 'over') {
+      this.contactOver = true;
+      this.abort('nothing more arrives in this contact');
+      return undefined;
     }
-    this.#carriedAt = wallPlus(seconds > 0 && seconds < STALL_SECONDS ? this.#carriedAt : now, part.length / pace);
+    if (decision.kind === 'wait') {
+      this.#held = part;
+      this.pausedUntil = wallPlus(now, decision.seconds);
+      this.#ports.changed();
+      return undefined;
+    }
     const flight = this.#flying.find((f) => f.message === part.message);
-    if (flight !== undefined) flight.handed = { octets: part.offset + part.length, at: now };
-    return false;
+    if (flight !== undefined) flight.handed = { octets: part.offset + decision.octets, at: now };
+    return decision.octets;
   }
 
   /** The held part's time may have come. */
@@ -345,10 +358,12 @@ export class Session implements Dialed {
     this.#client.handleInput({ kind: 'closed', reason });
     const now = this.#ports.now();
     const { rate } = this.#link;
+    const unacknowledged = this.#connection.unacknowledged?.() ?? 0;
     for (const { message, offset, begun, handed } of this.#flying.splice(0)) {
       this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
       const spent = begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now));
-      const sent = handed?.octets ?? (rate === undefined ? undefined : offset + spent * rate);
+      const sent =
+        handed === undefined ? rate && offset + spent * rate : Math.max(offset, handed.octets - unacknowledged);
       const stored = this.checkpoint && sent !== undefined ? Math.min(message.octets, sent) : undefined;
       this.#ports.interrupted(
         this.#link.name,

@@ -4,6 +4,7 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import type { Envelope, Recipient } from './envelope.ts';
+import type { Route } from './policy.ts';
 import type { Reply } from './reply.ts';
 
 export interface Contact {
@@ -75,6 +76,8 @@ export interface Connection {
   write(octets: Uint8Array): Promise<void>;
   /** Resolves when TLS is up; rejects when it cannot be. */
   startTls(): Promise<void>;
+  /** Octets written that the peer's kernel has not acknowledged, sent or not; undefined: unknown. */
+  unacknowledged?(): number | undefined;
   /** Ends politely, after what was written. */
   end(): void;
   /** Ends now; what is still in flight may be lost. */
@@ -88,6 +91,9 @@ export interface Dialed {
   /** Once, instead of `closed`: no connection can ever be had, for the reason given (5yz). Nothing was connected. */
   unroutable(reply: Reply): void;
 }
+
+/** @param answerSeconds how long an answer may well take: no second attempt to connect begins sooner. */
+export type Dial = (route: Route, domain: string, dialed: Dialed, answerSeconds: number) => Connection;
 
 export interface LocalResult {
   readonly ok: boolean;

@@ -12,7 +12,7 @@ import { HopLink } from './hop-link.ts';
 import { list, type Page, type QueueLine } from './listing.ts';
 import { noticeOf, type Submission } from './notices.ts';
 import type { Limits, Policy, Route } from './policy.ts';
-import type { Connection, ContactPlan, Dialed, FinishedMessage, LocalResult, MailStore } from './ports.ts';
+import type { ContactPlan, Dial, FinishedMessage, LocalResult, MailStore } from './ports.ts';
 import type { Change, Notice, RetrySettings } from './queue.ts';
 import { MailQueue } from './queue.ts';
 import { Receiver } from './receiver.ts';
@@ -51,7 +51,7 @@ export interface RelayPorts {
   now(): WallTime;
   newId(): string;
   /** A route without a host: the MX of `domain`. */
-  dial(route: Route, domain: string, dialed: Dialed): Connection;
+  dial: Dial;
   deliverLocally(envelope: Envelope, recipient: Recipient, read: MessageReader): Promise<LocalResult>;
   /** Something may be due: call `wake()` soon. */
   wakeUp(): void;
