@@ -258,7 +258,7 @@ interface Customs {
   greetsAtOnce(connection: SMTPConnection): boolean;
 }
 
-/** Replies that a pipelining client gets in one packet (RFC 2920 section 3.2): to MAIL and RCPT. What is sent at once sends them too. */
+/** Replies that a pipelining client gets in one packet (RFC 2920 section 3.2): to MAIL and RCPT. Others send them too, DATA's with them. */
 const HELD_REPLIES = [250, 355];
 
 /** smtp-server with our customs. */
@@ -281,6 +281,7 @@ class RelayServer extends SMTPServer {
 class RelayConnection extends SMTPConnection {
   readonly #customs: Customs;
   #inEhlo = false;
+  #held: Socket | undefined;
 
   constructor(
     server: ConstructorParameters<typeof SMTPConnection>[0],
@@ -312,6 +313,7 @@ class RelayConnection extends SMTPConnection {
       const offers = this.session.secure ? data : data.filter((line) => !line.startsWith('AUTH '));
       lines = [...offers, ...this.#customs.keywords(this)];
     } else if (HELD_REPLIES.includes(code)) this.#hold();
+    else if (code !== 354) this.#release();
     // Our replies carry their own code of RFC 3463, more exact than smtp-server's default.
     const own = typeof lines === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(lines);
     super.send(code, lines, own ? false : context);
@@ -319,9 +321,15 @@ class RelayConnection extends SMTPConnection {
 
   /** The commands of a group that came in one packet are carried out in one turn of the event loop. */
   #hold(): void {
-    const socket = this._socket;
-    socket.cork();
-    setImmediate(() => socket.uncork());
+    if (this.#held !== undefined) return;
+    this.#held = this._socket;
+    this.#held.cork();
+    setImmediate(() => this.#release());
+  }
+
+  #release(): void {
+    this.#held?.uncork();
+    this.#held = undefined;
   }
 }
 
