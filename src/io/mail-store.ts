@@ -13,7 +13,7 @@ import {
   decodeEnvelope,
   type Envelope,
   encodeEnvelope,
-  type FinishedMessage,
+  finishedForm,
   type MailStore,
   type PartialNote,
   type PartialTransaction,
@@ -58,7 +58,7 @@ export class DiskMailStore implements MailStore {
     }
     for (const name of await this.#names('tmp')) await this.#remove('tmp', name);
     // A month's traffic: no more than is asked of it.
-    const finished = await this.#envelopes('finished', slim);
+    const finished = await this.#envelopes('finished', finishedForm);
     const done = new Set(finished.map((e) => e.id));
     const queued: Envelope[] = [];
     for (const envelope of await this.#envelopes('envelopes', (whole) => whole)) {
@@ -276,11 +276,6 @@ export class DiskMailStore implements MailStore {
   #step(name: string): void {
     this.#options.step?.(name);
   }
-}
-
-function slim({ id, transaction, octets, recipients, arrived, priority }: Envelope): FinishedMessage {
-  const named = recipients.map(({ address, hop, state }) => ({ address, hop, state }));
-  return { id, octets, recipients: named, arrived, priority, ...(transaction === undefined ? {} : { transaction }) };
 }
 
 const encodeTime = (at: WallTime): string => new Date(Number(at / 1_000_000n)).toISOString();

@@ -18,7 +18,7 @@ export interface ClientSettings {
   readonly tls: 'never' | 'opportunistic' | 'required';
   readonly auth?: { readonly user: string; readonly password: string };
   /** Octets of a message that are asked for at a time; default 32 KiB. */
-  readonly chunkOctets?: number;
+  chunkOctets?(): number | undefined;
 }
 
 export type ClientInput =
@@ -327,7 +327,7 @@ export class SmtpClient {
 
   #wantBody(transfer: Transfer): void {
     const { message, offset } = transfer;
-    const length = Math.min(this.#settings.chunkOctets ?? CHUNK_OCTETS, message.octets - offset);
+    const length = Math.min(this.#settings.chunkOctets?.() ?? CHUNK_OCTETS, message.octets - offset);
     if (length <= 0) this.#endBody(transfer);
     else this.#transmits.push({ kind: 'body', message, offset, length });
   }

@@ -6,6 +6,7 @@
  * of them. So an offset of RFC 1845 on the way in is an offset in the file.
  */
 import type { WallTime } from '../../core/index.ts';
+import { parseTransfer, type Transfer } from './link-estimator.ts';
 import { formatIso, parseIso } from './wall-time.ts';
 
 export type RecipientState = 'queued' | 'delivered' | 'relayed' | 'failed' | 'expired' | 'cancelled';
@@ -38,6 +39,8 @@ export interface HopProgress {
   /** Octets that the next hop is known to have stored. */
   readonly storedOctets: number;
   readonly delayReported: boolean;
+  /** What the delivery cost, once there was one. */
+  readonly transfer?: Transfer;
 }
 
 export interface Envelope {
@@ -115,7 +118,8 @@ export function decodeEnvelope(text: string): Envelope | undefined {
   if (!recipients.every((r) => typeof r?.address === 'string' && typeof r.hop === 'string')) return undefined;
   const hops: Record<string, HopProgress> = {};
   for (const [name, entry] of Object.entries(value.hops as Record<string, Record<string, unknown>>)) {
-    const { lastContact, lastAttempt, ...rest } = entry;
+    const { lastContact, lastAttempt, transfer, ...rest } = entry;
+    const cost = parseTransfer(transfer);
     const contact = typeof lastContact === 'string' ? parseIso(lastContact) : undefined;
     const attempt = typeof lastAttempt === 'string' ? parseIso(lastAttempt) : undefined;
     hops[name] = {
@@ -123,6 +127,7 @@ export function decodeEnvelope(text: string): Envelope | undefined {
       ...rest,
       ...(contact === undefined ? {} : { lastContact: contact }),
       ...(attempt === undefined ? {} : { lastAttempt: attempt }),
+      ...(cost === undefined ? {} : { transfer: cost }),
     };
   }
   return { ...(value as unknown as Envelope), arrived, hops };

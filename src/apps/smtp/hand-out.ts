@@ -41,7 +41,7 @@ const SLACK_CHUNKS = 3;
 const FIRST_SLACK_SECONDS = 0.25;
 const SLACK_GROWTH = 0.5;
 /** A backlog of more than this was counted before the clock was set back. */
-const LONGEST_BACKLOG_SECONDS = 20;
+export const LONGEST_BACKLOG_SECONDS = 20;
 /** Left free before the end: late timers, and acknowledgements and replies to the peer, which stand in the same queue. */
 const MARGIN_SECONDS = 0.05;
 const MARGIN_OCTETS = 150;
@@ -53,12 +53,17 @@ const SHORTEST_PAUSE_SECONDS = 0.001;
 const ASK_SECONDS = 0.05;
 
 export class HandOut {
-  /** When the line will have carried what was handed out at its pace. */
   #carriedAt: WallTime;
   #begun: WallTime | undefined;
 
-  constructor(now: WallTime) {
-    this.#carriedAt = now;
+  /** @param carriedAt when the line will have carried what another connection handed out. */
+  constructor(now: WallTime, carriedAt: WallTime = now) {
+    this.#carriedAt = carriedAt > now ? carriedAt : now;
+  }
+
+  /** When the line will have carried what was handed out at its pace. */
+  get carriedAt(): WallTime {
+    return this.#carriedAt;
   }
 
   /** What to do with the next `length` octets. `octets` of them are counted as handed out. */

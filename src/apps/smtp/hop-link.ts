@@ -3,12 +3,12 @@
  * window's end, and learns what the link costs. RFC 5321 section 4.5.4.1 leaves the retry strategy to us; ours is the contact plan.
  *
  * At the end of a contact the connection is aborted, not closed: what the kernel still holds would otherwise be retried by TCP
- * with growing pauses far into the next contact. A running message gives way to one of higher priority if the peer keeps its
- * octets (CHECKPOINT) and more than a few seconds of it are left.
+ * with growing pauses far into the next contact. A running message gives way to one of higher priority, or to a much smaller one
+ * of its class, if the peer keeps its octets (CHECKPOINT) and more than a few seconds of it are left.
  */
 import type { WallTime } from '../../core/index.ts';
 import { type HopPorts, Session, type SessionOwner } from './hop-session.ts';
-import { LinkEstimator, type Path } from './link-estimator.ts';
+import { LinkEstimator } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Contact } from './ports.ts';
 import type { Reply } from './reply.ts';
@@ -16,6 +16,8 @@ import {
   type Candidate,
   chooseNext,
   octetsLeft,
+  type Pace,
+  type Path,
   paceOf,
   planRateOf,
   rateOf,
@@ -42,6 +44,8 @@ const LIFE_SECONDS = 600;
 const UNSCHEDULED_RETRY_SECONDS = [60, 300, 900, 1800, 3600];
 /** Less than this left of a message: it is not interrupted for one of higher priority. */
 const PREEMPT_SECONDS = 5;
+/** Nor for one of its own class that needs more than this part of what is left. */
+const MUCH_SMALLER = 0.1;
 /** Supposed, for that question, of a link of which nothing is known yet. */
 const FAST_OCTETS_PER_SECOND = 10_000;
 /** A SYN, its answer and as much of the other direction's, each with its frame. */
@@ -52,6 +56,7 @@ export class HopLink implements SessionOwner {
   readonly name: string;
   readonly route: Route;
   readonly estimator: LinkEstimator;
+  carriedAt = 0n as WallTime;
   readonly #ports: HopPorts;
   #session: Session | undefined;
   #contact: Contact | undefined;
@@ -90,11 +95,11 @@ export class HopLink implements SessionOwner {
 
   /** Octets of message data a second in the running contact; undefined while nothing is known. */
   get rate(): number | undefined {
-    return rateOf(this.#contact, this.estimator.model);
+    return rateOf(this.#contact, this.estimator.model, this.path);
   }
 
-  get pace(): number | undefined {
-    return paceOf(this.#contact, this.estimator.model);
+  get pace(): Pace | undefined {
+    return paceOf(this.#contact, this.estimator.model, this.path);
   }
 
   get contactEnd(): WallTime | undefined {
@@ -111,10 +116,15 @@ export class HopLink implements SessionOwner {
     );
   }
 
-  /** Whether a message on its way is interrupted for one of a higher priority. */
-  givesWay(priority: number, flight: { octetsLeft: number; secondsSpent: number }, rival: number): boolean {
-    if (rival <= priority || this.#session?.checkpoint !== true) return false;
-    return flight.octetsLeft / (this.rate ?? FAST_OCTETS_PER_SECOND) - flight.secondsSpent > PREEMPT_SECONDS;
+  /** Whether a message on its way is interrupted for one of a higher priority, or for a much smaller one of its class. */
+  givesWay(priority: number, flight: { octetsLeft: number; secondsSpent: number }, rival: Candidate): boolean {
+    if (rival.priority < priority || this.#session?.checkpoint !== true) return false;
+    const rate = this.rate ?? FAST_OCTETS_PER_SECOND;
+    const left = flight.octetsLeft / rate - flight.secondsSpent;
+    if (left <= PREEMPT_SECONDS) return false;
+    if (rival.priority > priority) return true;
+    const { firstSeconds, setupSeconds } = this.estimator.model[this.path];
+    return rival.octetsLeft / rate + firstSeconds + setupSeconds < MUCH_SMALLER * left;
   }
 
   /** Whether mail comes the other way, so that replies have to queue behind it. */
@@ -122,8 +132,9 @@ export class HopLink implements SessionOwner {
     return this.#ports.receiving() ? 'busy' : 'quiet';
   }
 
-  learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void {
-    this.estimator.transfer(octets, seconds, { planRate: planRateOf(this.#contact), path, first });
+  /** The rate that the plan gives for the running contact, in octets a second. */
+  get planRate(): number | undefined {
+    return planRateOf(this.#contact);
   }
 
   /** A connection's set-up waits behind whatever is under way, so in a contact the shortest counts. */
@@ -221,9 +232,9 @@ export class HopLink implements SessionOwner {
     if (running !== undefined && session.checkpoint) {
       const rival = this.#next(window, now);
       const [flight] = session.inFlight(now);
-      if (rival !== undefined && this.givesWay(running.priority, flight!, rival.priority)) {
+      if (rival !== undefined && this.givesWay(running.priority, flight!, rival)) {
         this.#ports.log(`event=preempted hop=${this.name} id=${running.id} by=${rival.id}`);
-        session.abort('a message of higher priority goes first');
+        session.abort(`${rival.id} goes first`);
         this.#nextDial = now;
         this.#dialIfDue(window, now);
         return;

@@ -7,11 +7,12 @@ import { type ClientTransmit, type RecipientReply, SmtpClient } from './client.t
 import { progressOf, wireOctets } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
 import { HandOut } from './hand-out.ts';
-import type { LinkEstimator, Path } from './link-estimator.ts';
+import type { LinkEstimator, Setup, Transfer } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Connection, ContactPlan, Dial, Dialed } from './ports.ts';
 import type { MailQueue } from './queue.ts';
 import { formatReply, type Reply } from './reply.ts';
+import type { Pace, Path } from './schedule.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
 
 export interface HopPorts {
@@ -23,7 +24,7 @@ export interface HopPorts {
   receiving(): boolean;
   dial: Dial;
   readMessage(message: OutgoingMessage, offset: number, length: number): Promise<Uint8Array>;
-  settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void;
+  settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[], transfer?: Transfer): void;
   interrupted(hop: string, id: string, why: string, storedOctets: number | undefined): void;
   roundPassed(hop: string, scheduled: boolean): void;
   unreadable(id: string, error: unknown): void;
@@ -36,17 +37,19 @@ export interface SessionOwner {
   readonly name: string;
   readonly route: Route;
   readonly rate: number | undefined;
-  /** Octets a second at which message data is handed to the kernel. */
-  readonly pace: number | undefined;
+  readonly pace: Pace | undefined;
   /** When the running contact ends. */
   readonly contactEnd: WallTime | undefined;
+  /** The rate that the plan gives for it, in octets a second. */
+  readonly planRate: number | undefined;
   /** The shortest known of the running contact. */
   readonly roundTripSeconds: number;
   /** How long to wait for an answer to a connection attempt before the next. */
   readonly answerSeconds: number;
   readonly path: Path;
   readonly estimator: LinkEstimator;
-  learnTransfer(octets: number, seconds: number, path: Path, first: boolean): void;
+  /** When the line will have carried what was handed out at its pace, over this connection or one before it. */
+  carriedAt: WallTime;
   learnRoundTrip(seconds: number): void;
   sessionReady(session: Session): void;
   sessionEnded(session: Session, reason: string, now: WallTime): void;
@@ -55,23 +58,21 @@ export interface SessionOwner {
 
 /** Without a reply or a write that the kernel took, a session is dead after this, and the time its kernel's buffer takes. */
 const STALL_SECONDS = 20;
+/** Sooner, where a reply is known to take less: after this, and this many times what it takes. */
+const LEAST_STALL_SECONDS = 4;
+const STALLED_REPLIES = 4;
 const KERNEL_BUFFER_OCTETS = 65536;
 /** Supposed of a link of which nothing is known yet: UoSAT-12's uplink. */
 const SLOW_OCTETS_PER_SECOND = 1200;
 /** RFC 5321 section 4.5.3.2: the patience owed to a peer that would have to begin anew. */
 const PATIENCE_SECONDS = 600;
 
-const CHUNKS_PER_SECOND = 20;
-/** What a packet of 1,500 octets has room for. */
-const LEAST_CHUNK_OCTETS = 1448;
-const MOST_CHUNK_OCTETS = 32768;
-
 interface Flight {
   readonly message: OutgoingMessage;
   offset: number;
   begun: WallTime | undefined;
-  /** How far its octets were handed out at the link's pace, and when the last of them. */
-  handed: { readonly octets: number; readonly at: WallTime } | undefined;
+  /** How far its octets were handed out at the link's pace. */
+  handed: number | undefined;
   /** Nothing was on its way when its envelope left. */
   readonly first: boolean;
   path: Path;
@@ -98,6 +99,7 @@ export class Session implements Dialed {
   #lastActivity: WallTime;
   #lastReplyAt: WallTime;
   #sentSinceReply = 0;
+  #setup: Setup | undefined;
   ready = false;
   /** It ended, or is ending, as it should: QUIT. */
   polite = false;
@@ -111,13 +113,13 @@ export class Session implements Dialed {
     this.#dialedPath = link.path;
     this.#lastActivity = now;
     this.#lastReplyAt = now;
-    this.#handOut = new HandOut(now);
-    const { route, pace } = link;
+    this.#handOut = new HandOut(now, link.carriedAt);
+    const { route } = link;
     this.#client = new SmtpClient({
       name: ports.name,
       tls: route.tls,
       ...(route.auth === undefined ? {} : { auth: route.auth }),
-      ...(pace === undefined ? {} : { chunkOctets: chunkOf(pace) }),
+      chunkOctets: () => link.pace?.chunkOctets,
     });
     this.#connection = ports.dial(route, link.name, this, link.answerSeconds);
   }
@@ -139,19 +141,23 @@ export class Session implements Dialed {
   /** When the session counts as dead. RFC 5321 section 4.5.3.2 allows ten minutes; a peer with CHECKPOINT loses nothing sooner. */
   stalledAt(): WallTime {
     if (this.#ended || (this.ready && !this.busy)) return wallPlus(this.#lastActivity, 3600);
-    if (!this.ready) return wallPlus(this.#lastActivity, 3 * STALL_SECONDS);
+    const { setupSeconds, firstSeconds } = this.#link.estimator.usual(this.#link.path);
+    if (!this.ready) return wallPlus(this.#lastActivity, 3 * patience(setupSeconds));
     if (!this.checkpoint) return wallPlus(this.#lastActivity, PATIENCE_SECONDS);
     const buffered = Math.min(this.#sentSinceReply, KERNEL_BUFFER_OCTETS);
-    return wallPlus(this.#lastActivity, STALL_SECONDS + buffered / (this.#link.rate ?? SLOW_OCTETS_PER_SECOND));
+    return wallPlus(
+      this.#lastActivity,
+      patience(firstSeconds) + buffered / (this.#link.rate ?? SLOW_OCTETS_PER_SECOND),
+    );
   }
 
   inFlight(now: WallTime): { id: string; octetsLeft: number; secondsSpent: number }[] {
     return this.#flying.map(({ message, offset, begun, handed }) => {
-      // At its pace little is under way, so what was handed out is known to be there; else only the time tells.
-      const since = handed?.at ?? begun;
+      // At its pace little is under way, and when that will be there is known; else only the time tells.
+      const since = handed === undefined ? begun : this.#link.carriedAt;
       return {
         id: message.envelope.id,
-        octetsLeft: message.octets - (handed?.octets ?? offset),
+        octetsLeft: message.octets - (handed ?? offset),
         secondsSpent: since === undefined ? 0 : Math.max(0, secondsBetween(since, now)),
       };
     });
@@ -259,7 +265,8 @@ export class Session implements Dialed {
   /** How much of a part may be handed out now; undefined when it has to wait, or when the contact is over. */
   #mayHandOut(part: Extract<ClientTransmit, { kind: 'body' }>): number | undefined {
     this.pausedUntil = undefined;
-    const { pace, rate, contactEnd: end, roundTripSeconds } = this.#link;
+    const { rate, contactEnd: end, roundTripSeconds } = this.#link;
+    const pace = this.#link.pace?.octetsPerSecond;
     if (pace === undefined || rate === undefined) return part.length;
     const now = this.#ports.now();
     const unacknowledged = this.#connection.unacknowledged?.();
@@ -278,7 +285,8 @@ export class Session implements Dialed {
       return undefined;
     }
     const flight = this.#flying.find((f) => f.message === part.message);
-    if (flight !== undefined) flight.handed = { octets: part.offset + decision.octets, at: now };
+    if (flight !== undefined) flight.handed = part.offset + decision.octets;
+    this.#link.carriedAt = this.#handOut.carriedAt;
     return decision.octets;
   }
 
@@ -306,10 +314,11 @@ export class Session implements Dialed {
         case 'ready':
           this.ready = true;
           this.#lastReplyAt = now;
-          this.#link.estimator.setup(
-            secondsBetween(this.#dialedAt, now),
-            this.#dialedPath === 'busy' ? 'busy' : this.#link.path,
-          );
+          this.#setup = {
+            seconds: Math.max(0, secondsBetween(this.#dialedAt, now)),
+            path: this.#dialedPath === 'busy' ? 'busy' : this.#link.path,
+          };
+          this.#link.estimator.setup(this.#setup);
           this.#link.sessionReady(this);
           break;
         case 'refused':
@@ -335,12 +344,9 @@ export class Session implements Dialed {
   #result(message: OutgoingMessage, replies: readonly RecipientReply[], now: WallTime): void {
     const at = this.#flying.findIndex((f) => f.message === message);
     const [flight] = at < 0 ? [] : this.#flying.splice(at, 1);
-    if (flight !== undefined && replies.some((r) => r.reply.code < 300)) {
-      const from = flight.begun ?? this.#lastReplyAt;
-      const busy = flight.path === 'busy' || this.#link.path === 'busy';
-      const octets = message.octets - flight.offset;
-      this.#link.learnTransfer(octets, secondsBetween(from, now), busy ? 'busy' : 'quiet', flight.first);
-    }
+    const delivered = flight !== undefined && replies.some((r) => r.reply.code < 300);
+    const transfer = delivered ? this.#transferOf(flight, now) : undefined;
+    if (transfer !== undefined) this.#link.estimator.transfer(transfer);
     this.#lastReplyAt = now;
     const [next] = this.#flying;
     if (next !== undefined) {
@@ -349,7 +355,21 @@ export class Session implements Dialed {
     }
     this.completed++;
     this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
-    this.#ports.settled(this.#link.name, message, replies);
+    this.#ports.settled(this.#link.name, message, replies, transfer);
+  }
+
+  #transferOf({ message, offset, begun, path, first }: Flight, now: WallTime): Transfer {
+    const setup = this.#setup;
+    this.#setup = undefined;
+    const { planRate } = this.#link;
+    return {
+      octets: message.octets - offset,
+      seconds: Math.max(0, secondsBetween(begun ?? this.#lastReplyAt, now)),
+      path: path === 'busy' ? path : this.#link.path,
+      first,
+      ...(planRate === undefined ? {} : { planRate }),
+      ...(setup === undefined ? {} : { setup }),
+    };
   }
 
   #end(reason: string): void {
@@ -362,8 +382,7 @@ export class Session implements Dialed {
     for (const { message, offset, begun, handed } of this.#flying.splice(0)) {
       this.#ports.queue.setFlying(this.#link.name, message.envelope.id, false);
       const spent = begun === undefined ? 0 : Math.max(0, secondsBetween(begun, now));
-      const sent =
-        handed === undefined ? rate && offset + spent * rate : Math.max(offset, handed.octets - unacknowledged);
+      const sent = handed === undefined ? rate && offset + spent * rate : Math.max(offset, handed - unacknowledged);
       const stored = this.checkpoint && sent !== undefined ? Math.min(message.octets, sent) : undefined;
       this.#ports.interrupted(
         this.#link.name,
@@ -376,8 +395,9 @@ export class Session implements Dialed {
   }
 }
 
-const chunkOf = (pace: number): number =>
-  Math.min(MOST_CHUNK_OCTETS, Math.max(LEAST_CHUNK_OCTETS, Math.round(pace / CHUNKS_PER_SECOND)));
+/** @param usual what it takes until a reply comes, as far as that is known. */
+const patience = (usual: number | undefined): number =>
+  usual === undefined ? STALL_SECONDS : Math.max(LEAST_STALL_SECONDS, STALLED_REPLIES * usual);
 
 /** RFC 1845 section 2: at most 80 characters, dot-separated atoms. The hop's name is hashed: it may hold anything. */
 export function transactionId(id: string, hop: string, generation: number, name: string): string {

@@ -6,6 +6,7 @@ export * from './dot-stuffer.ts';
 export * from './dsn.ts';
 export * from './envelope.ts';
 export * from './extensions.ts';
+export * from './finished-message.ts';
 export * from './hand-out.ts';
 export * from './hop-link.ts';
 export * from './hop-session.ts';

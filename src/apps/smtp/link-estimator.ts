@@ -8,7 +8,7 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import type { Arrivals } from './prediction.ts';
-import type { FixedCosts, LinkModel } from './schedule.ts';
+import type { FixedCosts, LinkModel, Path, PathCosts } from './schedule.ts';
 import { secondsBetween } from './wall-time.ts';
 
 /** A transfer's weight in the estimate falls by this with each later one. */
@@ -30,7 +30,7 @@ const ARRIVALS_ENOUGH = 5;
 
 export class LinkEstimator {
   /** Over seconds at the plan's rate, and over octets. */
-  readonly #planned = new CostLine({ slope: 1 / SHARE_OF_PLAN, weight: PRIOR_SECONDS ** 2 });
+  readonly #planned: Readonly<Record<Path, CostLine>> = { quiet: plannedLine(), busy: plannedLine() };
   readonly #measured = new CostLine(undefined);
   readonly #fixed: Readonly<Record<Path, Record<keyof FixedCosts, number[]>>> = {
     quiet: { setupSeconds: [], firstSeconds: [], nextSeconds: [] },
@@ -40,21 +40,36 @@ export class LinkEstimator {
 
   get model(): LinkModel {
     const measured = this.#measured.line;
-    const planned = this.#planned.line;
-    const fixed = (planned ?? measured)?.fixed ?? MESSAGE_SECONDS;
-    const costs = (path: Path, other: Path): FixedCosts => {
-      // On a quiet path the times are nearly one; on a busy one they scatter, and add up to their mean.
-      const typical = (values: readonly number[]) => trimmedMean(values, path === 'quiet' ? 0.45 : 0.15);
-      const known = (kind: keyof FixedCosts) => typical(this.#fixed[path][kind]) ?? typical(this.#fixed[other][kind]);
-      const nextSeconds = known('nextSeconds') ?? fixed;
-      const firstSeconds = known('firstSeconds') ?? nextSeconds;
-      return { setupSeconds: known('setupSeconds') ?? SETUP_SECONDS, firstSeconds, nextSeconds };
+    const costs = (path: Path): PathCosts => {
+      const known = this.usual(path);
+      const planned = this.#planned[path].line ?? this.#planned[other(path)].line;
+      const nextSeconds = known.nextSeconds ?? (planned ?? measured)?.fixed ?? MESSAGE_SECONDS;
+      const { firstSeconds = nextSeconds, setupSeconds = SETUP_SECONDS } = known;
+      const shareOfPlan = planned === undefined ? SHARE_OF_PLAN : 1 / planned.slope;
+      return { shareOfPlan, setupSeconds, firstSeconds, nextSeconds };
     };
     return {
       octetsPerSecond: measured && 1 / measured.slope,
-      shareOfPlan: planned === undefined ? SHARE_OF_PLAN : 1 / planned.slope,
-      quiet: costs('quiet', 'busy'),
-      busy: costs('busy', 'quiet'),
+      quiet: costs('quiet'),
+      busy: costs('busy'),
+    };
+  }
+
+  /** The fixed times as far as they are known. */
+  usual(path: Path): Partial<FixedCosts> {
+    // On a quiet path the times are nearly one; on a busy one they scatter, and add up to their mean.
+    const typical = (values: readonly number[]) => trimmedMean(values, path === 'quiet' ? 0.45 : 0.15);
+    const known = (kind: keyof FixedCosts) =>
+      typical(this.#fixed[path][kind]) ?? typical(this.#fixed[other(path)][kind]);
+    const [setupSeconds, firstSeconds, nextSeconds] = [
+      known('setupSeconds'),
+      known('firstSeconds'),
+      known('nextSeconds'),
+    ];
+    return {
+      ...(setupSeconds === undefined ? {} : { setupSeconds }),
+      ...(firstSeconds === undefined ? {} : { firstSeconds }),
+      ...(nextSeconds === undefined ? {} : { nextSeconds }),
     };
   }
 
@@ -70,21 +85,16 @@ export class LinkEstimator {
     return { seconds, messages: this.#arrivals };
   }
 
-  setup(seconds: number, path: Path): void {
+  setup({ seconds, path }: Setup): void {
     if (seconds >= 0) this.#remember(path, 'setupSeconds', seconds);
   }
 
-  /**
-   * @param seconds from the previous reply, or the envelope's departure, to the final reply.
-   * @param planRate the contact's rate by the plan, in octets a second.
-   */
-  transfer(octets: number, seconds: number, about: TransferCircumstances): void {
+  transfer({ octets, seconds, planRate, path, first }: Transfer): void {
     if (!(seconds > 0)) return;
-    const { planRate, path, first } = about;
     this.#measured.add(octets, seconds);
-    if (planRate !== undefined) this.#planned.add(octets / planRate, seconds);
-    const { shareOfPlan, octetsPerSecond } = this.model;
-    const rate = planRate === undefined ? octetsPerSecond : planRate * shareOfPlan;
+    if (planRate !== undefined) this.#planned[path].add(octets / planRate, seconds);
+    const model = this.model;
+    const rate = planRate === undefined ? model.octetsPerSecond : planRate * model[path].shareOfPlan;
     const sending = rate === undefined ? 0 : octets / rate;
     // What is left of a long transfer is the error of the rate.
     if (sending < LONG_SECONDS)
@@ -98,16 +108,53 @@ export class LinkEstimator {
   }
 }
 
-/** Whether the peer is sending to us, so that its replies wait in one queue with its mail. */
-export type Path = 'quiet' | 'busy';
-
-export interface TransferCircumstances {
-  /** The contact's rate by the plan, in octets a second. */
-  readonly planRate: number | undefined;
+/** A delivery as far as it teaches what the link costs; it is kept with the envelope, so that a restarted relay knows it. */
+export interface Transfer {
+  /** Sent over the connection that brought the reply. */
+  readonly octets: number;
+  /** From the previous reply, or the envelope's departure, to the final reply. */
+  readonly seconds: number;
+  /** The contact's rate by the plan, in octets a second; absent without one. */
+  readonly planRate?: number | undefined;
   readonly path: Path;
   /** Its envelope did not travel behind the message before it. */
   readonly first: boolean;
+  /** Of the session, with its first delivery. */
+  readonly setup?: Setup | undefined;
 }
+
+/** From the dial to the reply to EHLO. */
+export interface Setup {
+  readonly seconds: number;
+  readonly path: Path;
+}
+
+/** From a file. */
+export function parseTransfer(value: unknown): Transfer | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { octets, seconds, planRate, path, first, setup } = value as Record<string, unknown>;
+  const known = parseSetup({ seconds, path });
+  if (!isAmount(octets) || known === undefined || typeof first !== 'boolean') return undefined;
+  return {
+    ...known,
+    octets,
+    first,
+    ...(isAmount(planRate) && planRate > 0 ? { planRate } : {}),
+    ...(setup === undefined ? {} : { setup: parseSetup(setup) }),
+  };
+}
+
+function parseSetup(value: unknown): Setup | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { seconds, path } = value as Record<string, unknown>;
+  return isAmount(seconds) && (path === 'quiet' || path === 'busy') ? { seconds, path } : undefined;
+}
+
+const isAmount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
+const other = (path: Path): Path => (path === 'quiet' ? 'busy' : 'quiet');
+
+const plannedLine = (): CostLine => new CostLine({ slope: 1 / SHARE_OF_PLAN, weight: PRIOR_SECONDS ** 2 });
 
 /** seconds = fixed + slope × size, by weighted least squares. */
 class CostLine {

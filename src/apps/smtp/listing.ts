@@ -5,7 +5,7 @@ import type { HopLink } from './hop-link.ts';
 import type { Contact, ContactPlan } from './ports.ts';
 import { type Prediction, predict } from './prediction.ts';
 import type { MailQueue } from './queue.ts';
-import { contactsWith, rateOf } from './schedule.ts';
+import { compare, contactsWith, rateOf } from './schedule.ts';
 import { formatIso, secondsBetween } from './wall-time.ts';
 
 export interface QueueLine {
@@ -91,22 +91,24 @@ export function predictHop(
   now: WallTime,
 ): Map<string, Prediction> {
   const waiting = [...queue.candidates(link.name, now, 'waiting')];
-  const highest = waiting.reduce((most, { priority }) => Math.max(most, priority), Number.NEGATIVE_INFINITY);
   const flying = new Map(link.inFlight(now).map((flight, rank) => [flight.id, { ...flight, rank }]));
+  const [rival] = waiting.filter(({ id }) => !flying.has(id)).sort(compare);
+  let connected = link.sessionState === 'open';
   const candidates = waiting.map((candidate) => {
     const flight = flying.get(candidate.id);
     if (flight === undefined) return candidate;
+    if (rival === undefined || !link.givesWay(candidate.priority, flight, rival)) return { ...candidate, ...flight };
+    connected = false;
     const { rank, ...state } = flight;
-    return link.givesWay(candidate.priority, flight, highest)
-      ? { ...candidate, ...state }
-      : { ...candidate, ...flight };
+    return { ...candidate, ...state };
   });
   return predict({
     candidates,
     contacts: link.scheduled ? contacts : 'always',
     model: link.estimator.model,
     checkpoint: link.peerHasCheckpoint ?? true,
-    connected: link.sessionState === 'open',
+    connected,
+    carriedAt: link.carriedAt,
     path: link.path,
     arrivals: link.estimator.arrivals(now),
     now,
@@ -141,6 +143,6 @@ function reasonFor(
 }
 
 function fits(envelope: Envelope, contact: Contact, link: HopLink): boolean {
-  const rate = rateOf(contact, link.estimator.model);
+  const rate = rateOf(contact, link.estimator.model, 'quiet');
   return rate === undefined || rate * secondsBetween(contact.begin, contact.end) >= wireOctets(envelope);
 }

@@ -4,6 +4,7 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import type { Envelope, Recipient } from './envelope.ts';
+import type { FinishedMessage } from './finished-message.ts';
 import type { Route } from './policy.ts';
 import type { Reply } from './reply.ts';
 
@@ -41,9 +42,6 @@ export interface PartialTransaction {
 
 /** What is kept beside the octets of a transaction that may be interrupted. */
 export type PartialNote = Pick<PartialTransaction, 'transaction' | 'recipients'>;
-
-/** A message that is done, remembered so that its transaction is not accepted twice, and for the traffic to be expected. */
-export type FinishedMessage = Pick<Envelope, 'id' | 'transaction' | 'octets' | 'recipients' | 'arrived' | 'priority'>;
 
 export interface StoreContents {
   readonly queued: readonly Envelope[];

@@ -7,8 +7,9 @@
  * the whole wait most probably hold the delivery: the measure by which predictions are judged (docs/mail.md).
  */
 import type { WallTime } from '../../core/index.ts';
+import { LONGEST_BACKLOG_SECONDS } from './hand-out.ts';
 import type { Contact } from './ports.ts';
-import { type Candidate, compare, type FixedCosts, type LinkModel, rateOf } from './schedule.ts';
+import { type Candidate, compare, type LinkModel, type Path, type PathCosts, rateOf } from './schedule.ts';
 import { secondsBetween, wallPlus } from './wall-time.ts';
 
 export interface Prediction {
@@ -30,8 +31,10 @@ export interface PredictionInput {
   readonly checkpoint: boolean;
   /** A session is up already, so no set-up is due in the running contact. */
   readonly connected: boolean;
+  /** When the line will have carried what was handed to it already. */
+  readonly carriedAt: WallTime;
   /** The peer is sending to us now. */
-  readonly path: 'quiet' | 'busy';
+  readonly path: Path;
   readonly arrivals: Arrivals;
   readonly now: WallTime;
 }
@@ -66,7 +69,8 @@ const min = (a: WallTime, b: WallTime): WallTime => (a < b ? a : b);
 const max = (a: WallTime, b: WallTime): WallTime => (a > b ? a : b);
 
 const scaled = (model: LinkModel, factor: number): LinkModel => {
-  const times = ({ setupSeconds, firstSeconds, nextSeconds }: FixedCosts): FixedCosts => ({
+  const times = ({ shareOfPlan, setupSeconds, firstSeconds, nextSeconds }: PathCosts): PathCosts => ({
+    shareOfPlan,
     setupSeconds: setupSeconds * factor,
     firstSeconds: firstSeconds * factor,
     nextSeconds: nextSeconds * factor,
@@ -79,22 +83,25 @@ interface WalkInput extends PredictionInput {
 }
 
 function walk(
-  { contacts, checkpoint, connected, path, arrivals, now }: WalkInput,
+  input: WalkInput,
   order: readonly Candidate[],
   model: LinkModel,
   speed: number,
   traffic: 'none' | 'likely' | 'much',
 ): Map<string, WallTime> {
+  const { contacts, checkpoint, connected, arrivals, now } = input;
   const done = new Map<string, WallTime>();
   let waiting = order.map((candidate) => ({ candidate, left: candidate.octetsLeft }));
   for (const contact of contacts) {
     if (waiting.length === 0) break;
-    const rate = (rateOf(contact, model) ?? 0) * speed;
-    if (rate <= 0) break;
     const running = contact.begin <= now;
-    let at = running ? now : contact.begin;
     // At AOS both ends have mail for one another.
-    const costs = running && path === 'quiet' ? model.quiet : model.busy;
+    const path = running ? input.path : 'busy';
+    const rate = (rateOf(contact, model, path) ?? 0) * speed;
+    if (rate <= 0) break;
+    const backlog = secondsBetween(now, input.carriedAt);
+    let at = running ? wallPlus(now, backlog < LONGEST_BACKLOG_SECONDS ? Math.max(0, backlog) : 0) : contact.begin;
+    const costs = model[path];
     if (!(running && connected)) at = wallPlus(at, costs.setupSeconds);
     const foreseen = traffic === 'none' ? undefined : new Foreseen(arrivals, costs.nextSeconds, rate);
     const later: typeof waiting = [];

@@ -8,6 +8,7 @@
 import type { WallTime } from '../../core/index.ts';
 import type { RecipientReply } from './client.ts';
 import { type Envelope, type HopProgress, isFinished, progressOf, type Recipient, wireOctets } from './envelope.ts';
+import type { Transfer } from './link-estimator.ts';
 import { formatReply, isPermanent, isPositive } from './reply.ts';
 import type { Candidate } from './schedule.ts';
 import { wallPlus } from './wall-time.ts';
@@ -136,8 +137,14 @@ export class MailQueue {
     return this.get(id)?.recipients.filter((r) => r.state === 'queued' && r.hop === hop) ?? [];
   }
 
-  /** The replies to one transaction. */
-  settle(id: string, hop: string, replies: readonly RecipientReply[], now: WallTime): Change | undefined {
+  /** The replies to one transaction, and what it cost if it ended with a delivery. */
+  settle(
+    id: string,
+    hop: string,
+    replies: readonly RecipientReply[],
+    now: WallTime,
+    transfer?: Transfer,
+  ): Change | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
     const local = hop === 'local';
@@ -176,6 +183,7 @@ export class MailQueue {
       lastReply: last,
       storedOctets: 0,
       generation: some && rest ? before.generation + 1 : before.generation,
+      ...(transfer === undefined ? {} : { transfer }),
     };
     if (rest) entry.notBefore.set(hop, wallPlus(now, retrySeconds(attempts)));
     const notices: Notice[] = [];

@@ -8,10 +8,11 @@
  */
 import type { WallTime } from '../../core/index.ts';
 import { type Envelope, LOCAL_HOP, type Recipient } from './envelope.ts';
+import type { FinishedMessage } from './finished-message.ts';
 import { fieldOf, headerPriority, MessageScanner, receivedCount } from './message-scanner.ts';
 import { partialInfo } from './partial.ts';
 import type { Client, Limits, Policy } from './policy.ts';
-import type { FinishedMessage, MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
+import type { MailStore, PartialNote, PartialTransaction, Spool } from './ports.ts';
 import { ownReply, type Reply } from './reply.ts';
 import { formatMailDate, secondsBetween } from './wall-time.ts';
 
@@ -50,6 +51,8 @@ export interface ReceiverPorts {
 /** How often the octets of a running transaction are forced to the disk, so that a crash costs at most this. */
 const CHECKPOINT_SECONDS = 1;
 const NAME_SYNTAX = /^(?:[\p{L}\p{N}_.-]+|\[(?:IPv6:)?[0-9A-F:.]+\])$/iu;
+/** A relay that has sent nothing for this long, in the middle of a message, is gone. */
+const SILENT_SECONDS = 5;
 const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 
 export class Receiver {
@@ -58,6 +61,7 @@ export class Receiver {
   readonly #accepted = new Map<string, { id: string; octets: number; addresses: string | readonly string[] }>();
   readonly #partial = new Map<string, PartialTransaction>();
   readonly #active = new Map<string, Transaction>();
+  #heardAt = 0n as WallTime;
 
   constructor(ports: ReceiverPorts) {
     this.#ports = ports;
@@ -69,7 +73,7 @@ export class Receiver {
     for (const transaction of partial) this.#partial.set(transaction.transaction, transaction);
   }
 
-  remember(envelope: FinishedMessage): void {
+  remember(envelope: Pick<FinishedMessage, 'id' | 'transaction' | 'octets' | 'recipients'>): void {
     if (envelope.transaction === undefined) return;
     const { id, octets, recipients } = envelope;
     const addresses = recipients.map(({ address }) => address);
@@ -85,9 +89,12 @@ export class Receiver {
     return this.#accepted.has(transaction);
   }
 
-  /** Another relay is in the middle of a message to us. */
+  /** Another relay is in the middle of a message to us. One whose connection went without a word is not, though it may still come back. */
   get receiving(): boolean {
-    return this.#active.size > 0;
+    return this.#active.size > 0 && Math.abs(secondsBetween(this.#heardAt, this.#ports.now())) < SILENT_SECONDS;
+  }
+  heard(): void {
+    this.#heardAt = this.#ports.now();
   }
   get partialCount(): number {
     return this.#partial.size;
@@ -128,6 +135,7 @@ export class Receiver {
       recipients: before === undefined ? (partial?.recipients ?? []) : named(before.addresses),
     });
     if (key !== undefined && before === undefined) {
+      this.heard();
       this.#partial.delete(key);
       this.#active.set(key, transaction);
     }
@@ -228,6 +236,7 @@ export class Transaction {
 
   /** Message octets, unstuffed. Faults are kept until the dot; the rest of the message is read and thrown away. */
   write(octets: Uint8Array): Promise<void> {
+    if (this.key !== undefined) this.#receiver.heard();
     this.#work = this.#work.then(() => this.#take(octets));
     return this.#work;
   }

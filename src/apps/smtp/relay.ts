@@ -8,11 +8,13 @@ import { parseMailbox } from './address.ts';
 import type { RecipientReply } from './client.ts';
 import { type Envelope, isFinished, LOCAL_HOP, type Recipient } from './envelope.ts';
 import type { OutgoingMessage } from './extensions.ts';
+import { type FinishedMessage, finishedForm } from './finished-message.ts';
 import { HopLink } from './hop-link.ts';
+import type { Transfer } from './link-estimator.ts';
 import { list, type Page, type QueueLine } from './listing.ts';
 import { noticeOf, type Submission } from './notices.ts';
 import type { Limits, Policy, Route } from './policy.ts';
-import type { ContactPlan, Dial, FinishedMessage, LocalResult, MailStore } from './ports.ts';
+import type { ContactPlan, Dial, LocalResult, MailStore } from './ports.ts';
 import type { Change, Notice, RetrySettings } from './queue.ts';
 import { MailQueue } from './queue.ts';
 import { Receiver } from './receiver.ts';
@@ -99,7 +101,8 @@ export class Relay {
   /** Reads the queue. Must be done before the first `wake` or reception. */
   async start(): Promise<void> {
     const { queued, finished, partial } = await this.#ports.store.load();
-    this.receiver.restore([...queued, ...finished], partial);
+    const known = [...queued.map(finishedForm), ...finished];
+    this.receiver.restore(known, partial);
     for (const envelope of finished) this.#remember(envelope);
     for (const envelope of queued) {
       const routed = this.#reroute(envelope);
@@ -107,17 +110,26 @@ export class Relay {
       // The process ended between the last reply and the move: move now.
       if (isFinished(routed)) void this.#store({ envelope: routed, notices: [], finished: true });
     }
-    // The traffic of late, for predictions.
-    const lately = [...queued, ...finished].sort((a, b) => (a.arrived < b.arrived ? -1 : 1));
-    for (const envelope of lately) this.#noteArrival(envelope);
+    this.#learn(known);
     this.#ports.wakeUp();
   }
 
-  #remember({ id, arrived, transaction }: FinishedMessage): void {
+  #remember({ id, arrived, transaction }: Pick<Envelope, 'id' | 'arrived' | 'transaction'>): void {
     this.#finished.set(id, { arrived, ...(transaction === undefined ? {} : { transaction }) });
   }
 
-  #noteArrival(envelope: FinishedMessage): void {
+  /** The traffic of late and what its deliveries cost, for predictions. */
+  #learn(lately: readonly FinishedMessage[]): void {
+    for (const message of [...lately].sort((a, b) => (a.arrived < b.arrived ? -1 : 1))) this.#noteArrival(message);
+    const deliveries = lately.flatMap((message) => message.deliveries);
+    for (const { hop, transfer } of deliveries.sort((a, b) => (a.at < b.at ? -1 : 1))) {
+      const { estimator } = this.#linkTo(hop);
+      if (transfer.setup !== undefined) estimator.setup(transfer.setup);
+      estimator.transfer(transfer);
+    }
+  }
+
+  #noteArrival(envelope: Pick<Envelope, 'arrived' | 'octets' | 'priority' | 'recipients'>): void {
     for (const hop of new Set(envelope.recipients.map((r) => r.hop)))
       if (hop !== LOCAL_HOP) this.#linkTo(hop).estimator.arrived(envelope.arrived, envelope.priority, envelope.octets);
   }
@@ -266,7 +278,7 @@ export class Relay {
       dial,
       log,
       readMessage: (message, offset, length) => this.#read(message.envelope, offset, length),
-      settled: (name, message, replies) => this.#settled(name, message, replies),
+      settled: (name, message, replies, transfer) => this.#settled(name, message, replies, transfer),
       interrupted: (name, id, why, stored) => {
         const change = this.queue.interrupted(id, name, why, now(), stored);
         if (change !== undefined) void this.#store(change);
@@ -293,7 +305,7 @@ export class Relay {
     this.#ports.wakeUp();
   }
 
-  #settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[]): void {
+  #settled(hop: string, message: OutgoingMessage, replies: readonly RecipientReply[], transfer?: Transfer): void {
     const { now, log } = this.#ports;
     const { id } = message.envelope;
     for (const { recipient, reply } of replies) {
@@ -303,7 +315,7 @@ export class Relay {
         `event=${reply.code < 300 ? 'delivered' : reply.code < 500 ? 'deferred' : 'failed'} id=${id} to=<${recipient.address}> hop=${hop} reply=${reply.code}`,
       );
     }
-    const change = this.queue.settle(id, hop, replies, now());
+    const change = this.queue.settle(id, hop, replies, now(), transfer);
     if (change !== undefined) void this.#store(change);
     if (replies.some(({ reply }) => reply.code >= 400 && reply.code < 500)) this.#putOff(id, hop);
     this.#ports.wakeUp();
@@ -411,7 +423,9 @@ export class Relay {
     const link = this.#links.get(hop);
     if (link === undefined || !link.scheduled || link.peerHasCheckpoint !== false) return undefined;
     const contacts = contactsWith(this.#ports.contacts, link.route.peers!, this.#ports.now(), 50);
-    const sizes = contacts.map((c) => (rateOf(c, link.estimator.model) ?? Number.NaN) * secondsBetween(c.begin, c.end));
+    const sizes = contacts.map(
+      (c) => (rateOf(c, link.estimator.model, 'busy') ?? Number.NaN) * secondsBetween(c.begin, c.end),
+    );
     const largest = Math.max(...sizes);
     return Number.isFinite(largest) ? Math.floor(largest) : undefined;
   }

@@ -44,11 +44,17 @@ export function windowAt(plan: ContactPlan, peers: readonly string[], now: WallT
 export interface LinkModel {
   /** Octets a second of message data, for contacts whose rate the plan does not say; undefined while nothing is known. */
   readonly octetsPerSecond: number | undefined;
-  /** The part of the plan's rate that message data gets; headers, frames, retransmissions and other traffic have the rest. */
-  readonly shareOfPlan: number;
   /** While the peer sends nothing itself, and while it does. */
-  readonly quiet: FixedCosts;
-  readonly busy: FixedCosts;
+  readonly quiet: PathCosts;
+  readonly busy: PathCosts;
+}
+
+/** Whether the peer is sending to us, so that its replies wait in one queue with its mail, and ours with our mail. */
+export type Path = 'quiet' | 'busy';
+
+export interface PathCosts extends FixedCosts {
+  /** The part of the plan's rate that message data gets; headers, frames, replies, retransmissions and other traffic have the rest. */
+  readonly shareOfPlan: number;
 }
 
 /** What does not depend on a message's octets: round trips, the receiver's fsync, and the waits of replies in queues. */
@@ -68,29 +74,47 @@ export function planRateOf(contact: Contact | undefined): number | undefined {
 }
 
 /** Octets of message data a second: the plan's rate as far as experience confirms it, or else the learned one. */
-export function rateOf(contact: Contact | undefined, model: LinkModel): number | undefined {
+export function rateOf(contact: Contact | undefined, model: LinkModel, path: Path): number | undefined {
   const planned = planRateOf(contact);
-  return planned === undefined ? model.octetsPerSecond : planned * model.shareOfPlan;
+  return planned === undefined ? model.octetsPerSecond : planned * model[path].shareOfPlan;
 }
 
-/** Of the plan's rate, the most that message data ever gets: 1,448 octets of data are 1,508 in a frame, before bit stuffing. */
-const MOST_OF_PLAN = 0.96;
-const LEAST_OF_PLAN = 0.85;
+/** How message data is handed to the kernel. */
+export interface Pace {
+  readonly octetsPerSecond: number;
+  readonly chunkOctets: number;
+}
+
+/** What a packet of 1,500 octets has room for, after the headers of IP and TCP with timestamps. */
+const WHOLE_PACKET_OCTETS = 1448;
+/** Those headers, and what a frame adds before bit stuffing. */
+const HEADER_OCTETS = 60;
+const LEAST_PACKET_OCTETS = 512;
+const MOST_CHUNK_OCTETS = 32768;
+const CHUNKS_PER_SECOND = 20;
+/** While both send, a packet holds up the replies to the other's mail for this long at most, unless it were smaller than the least. */
+const BUSY_PACKET_SECONDS = 0.25;
+/** Of what the headers leave of the plan's rate, the pace uses this much at least. */
+const LEAST_OF_ROOM = 0.885;
 
 /**
- * At how many octets a second message data is handed to the kernel: a little more than gets through, or undefined without a planned rate.
- * Faster would only fill the queues on the way, where a contact's end would leave it in front of the next one's first packet, and where replies and
- * messages of higher priority would have to wait behind it.
+ * A little faster than gets through, or undefined without a planned rate. Faster still would only fill the queues on the way, where a contact's
+ * end would leave it in front of the next one's first packet, and where replies and messages of higher priority would have to wait behind it.
  */
-export function paceOf(contact: Contact | undefined, model: LinkModel): number | undefined {
+export function paceOf(contact: Contact | undefined, model: LinkModel, path: Path): Pace | undefined {
   const planned = planRateOf(contact);
   if (planned === undefined) return undefined;
-  return planned * Math.min(MOST_OF_PLAN, Math.max(LEAST_OF_PLAN, 1.02 * model.shareOfPlan));
+  const short = Math.max(LEAST_PACKET_OCTETS, Math.floor(planned * BUSY_PACKET_SECONDS) - HEADER_OCTETS);
+  const packet = path === 'busy' ? Math.min(WHOLE_PACKET_OCTETS, short) : WHOLE_PACKET_OCTETS;
+  const room = packet / (packet + HEADER_OCTETS);
+  const octetsPerSecond = planned * Math.min(room, Math.max(LEAST_OF_ROOM * room, 1.02 * model[path].shareOfPlan));
+  const chunk = Math.max(packet, Math.min(MOST_CHUNK_OCTETS, Math.round(octetsPerSecond / CHUNKS_PER_SECOND)));
+  return { octetsPerSecond, chunkOctets: chunk };
 }
 
 /** Octets of message data that still fit the contact; undefined when no rate is known. */
 export function octetsLeft(contact: Contact, model: LinkModel, now: WallTime): number | undefined {
-  const rate = rateOf(contact, model);
+  const rate = rateOf(contact, model, 'busy');
   if (rate === undefined) return undefined;
   return Math.max(0, Math.floor(rate * (secondsBetween(now, contact.end) - model.busy.nextSeconds)));
 }

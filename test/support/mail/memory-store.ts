@@ -12,7 +12,7 @@ import type {
   Spool,
   StoreContents,
 } from '../../../src/apps/smtp/index.ts';
-import { decodeEnvelope, encodeEnvelope } from '../../../src/apps/smtp/index.ts';
+import { decodeEnvelope, encodeEnvelope, finishedForm } from '../../../src/apps/smtp/index.ts';
 import type { Rng } from '../../../src/core/index.ts';
 
 interface SpoolFile {
@@ -86,7 +86,7 @@ export class MemoryStore implements MailStore {
         });
     }
     for (const id of [...disk.messages.keys()]) if (!disk.queued.has(id)) disk.messages.delete(id);
-    return { queued: read(disk.queued), finished: read(disk.finished), partial };
+    return { queued: read(disk.queued), finished: read(disk.finished).map(finishedForm), partial };
   }
 
   async spool(id: string, about: PartialNote | undefined, resume?: number): Promise<Spool> {

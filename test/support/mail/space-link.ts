@@ -13,7 +13,9 @@ export interface Acceptor {
   readonly alive: boolean;
 }
 
-const SEGMENT_OCTETS = 1024;
+/** Of 1,500 octets with the headers of IP and TCP, timestamps included, and around them the frame's. */
+const SEGMENT_OCTETS = 1448;
+const HEADER_OCTETS = 60;
 
 export class SpaceLink {
   readonly #simulation: Simulation;
@@ -29,8 +31,7 @@ export class SpaceLink {
   }
 
   /** The plan as one end sees it. */
-  plan(peer: string, direction: 'out' | 'in', rateOut: number): ContactPlan {
-    void direction;
+  plan(peer: string, rateOut: number): ContactPlan {
     return {
       always: false,
       next: (from, count) =>
@@ -70,7 +71,7 @@ export class SpaceLink {
         // The kernel takes no more octets for a peer that acknowledges none.
         if (pipe.broken) return new Promise(() => {});
         const begin = line.busyUntil > simulation.now ? line.busyUntil : simulation.now;
-        const end = (begin + BigInt(Math.round((segment.length * 8e9) / line.rate))) as WallTime;
+        const end = (begin + BigInt(Math.round(((segment.length + HEADER_OCTETS) * 8e9) / line.rate))) as WallTime;
         line.busyUntil = end;
         simulation.at((end + BigInt(Math.round(this.#delaySeconds * 1e9))) as WallTime, () => {
           if (pipe.closed || pipe.broken) return;

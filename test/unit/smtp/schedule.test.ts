@@ -5,6 +5,7 @@ import {
   chooseNext,
   LinkEstimator,
   type PredictionInput,
+  paceOf,
   predict,
   secondsBetween,
   wallPlus,
@@ -50,13 +51,14 @@ const contact = (begin: number, end: number, octetsOut?: number): Contact => ({
   ...(octetsOut === undefined ? {} : { octetsOut }),
 });
 const seconds = (input: Partial<PredictionInput>) => {
-  const costs = { setupSeconds: 1, firstSeconds: 2, nextSeconds: 1 };
+  const costs = { shareOfPlan: 1, setupSeconds: 1, firstSeconds: 2, nextSeconds: 1 };
   const found = predict({
     candidates: [],
     contacts: [contact(1000, 1600, 600_000)],
-    model: { octetsPerSecond: undefined, shareOfPlan: 1, quiet: costs, busy: costs },
+    model: { octetsPerSecond: undefined, quiet: costs, busy: costs },
     checkpoint: true,
     connected: false,
+    carriedAt: START,
     path: 'quiet',
     arrivals: { seconds: 0, messages: [] },
     now: START,
@@ -101,6 +103,28 @@ describe('the prediction', () => {
   });
 });
 
+describe('the pace', () => {
+  const pace = (octetsOut: number, path: 'quiet' | 'busy') =>
+    paceOf(contact(0, 1000, octetsOut), new LinkEstimator().model, path)!;
+
+  it('stays below what the headers leave of the plan’s rate', () => {
+    for (const path of ['quiet', 'busy'] as const)
+      for (const rate of [1200, 4800, 64_000, 1_250_000]) {
+        const { octetsPerSecond, chunkOctets } = pace(rate * 1000, path);
+        const packet = Math.min(1448, chunkOctets);
+        expect(octetsPerSecond).toBeLessThanOrEqual((rate * packet) / (packet + 60));
+        expect(octetsPerSecond).toBeGreaterThan((0.88 * rate * packet) / (packet + 60));
+      }
+  });
+
+  it('makes shorter packets of a slow line’s data while the peer sends too', () => {
+    expect(pace(1_200_000, 'quiet').chunkOctets).toBe(1448);
+    expect(pace(1_200_000, 'busy').chunkOctets).toBe(512);
+    expect(pace(4_800_000, 'busy').chunkOctets).toBe(1140);
+    expect(pace(64_000_000, 'busy')).toEqual(pace(64_000_000, 'quiet'));
+  });
+});
+
 describe('the learned cost of a link', () => {
   it('separates the fixed time from the rate, quiet from busy, and the first message from those behind it', () => {
     const estimator = new LinkEstimator();
@@ -111,16 +135,16 @@ describe('the learned cost of a link', () => {
         ['busy', false, 1.5],
       ] as const) {
         const octets = 1000 + ((i * 7919) % 20_000);
-        estimator.transfer(octets, fixed + octets / 4500, { planRate: 4800, path, first });
+        estimator.transfer({ octets, seconds: fixed + octets / 4500, planRate: 4800, path, first });
       }
-    const { shareOfPlan, quiet, busy } = estimator.model;
-    expect(shareOfPlan).toBeCloseTo(4500 / 4800, 1);
+    const { quiet, busy } = estimator.model;
+    expect(quiet.shareOfPlan).toBeCloseTo(4500 / 4800, 1);
     expect(quiet.firstSeconds).toBeCloseTo(0.4, 0);
     expect(quiet.nextSeconds).toBeLessThan(quiet.firstSeconds);
     expect(busy.nextSeconds).toBeGreaterThan(1.2);
   });
 
   it('begins with the plan’s rate less the octets that frames take', () => {
-    expect(new LinkEstimator().model).toMatchObject({ octetsPerSecond: undefined, shareOfPlan: 0.94 });
+    expect(new LinkEstimator().model).toMatchObject({ octetsPerSecond: undefined, quiet: { shareOfPlan: 0.94 } });
   });
 });
