@@ -67,6 +67,8 @@ export class HopLink implements SessionOwner {
   #peerHasCheckpoint: boolean | undefined;
   #roundTripSeconds = 0;
   #roundTripKnown = false;
+  /** Why the last session never was one. */
+  #trouble: string | undefined;
 
   constructor(name: string, route: Route, ports: HopPorts) {
     this.name = name;
@@ -86,6 +88,11 @@ export class HopLink implements SessionOwner {
   }
   get sending(): string | undefined {
     return this.#session?.sending?.message.envelope.id;
+  }
+
+  /** The next hop did not answer, or refused the session: why, and when it is tried again. */
+  get trouble(): { readonly why: string; readonly again: WallTime } | undefined {
+    return this.#trouble === undefined ? undefined : { why: this.#trouble, again: this.#nextDial };
   }
 
   /** What the connection has in hand, the running message first. */
@@ -287,6 +294,7 @@ export class HopLink implements SessionOwner {
   sessionEnded(session: Session, reason: string, now: WallTime): void {
     if (this.#session !== session) return;
     this.#session = undefined;
+    if (!session.ready) this.#trouble = reason;
     const window = this.window(now);
     if (session.contactOver && this.#contact !== undefined) this.#nextDial = this.#contact.end;
     else if (session.completed > 0 || session.polite) {
@@ -332,6 +340,7 @@ export class HopLink implements SessionOwner {
   sessionReady(session: Session): void {
     this.#peerHasCheckpoint = session.checkpoint;
     this.#failures = 0;
+    this.#trouble = undefined;
     this.#probingSince = undefined;
     this.#ports.changed();
   }

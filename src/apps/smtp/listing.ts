@@ -139,6 +139,9 @@ function reasonFor(
   if (tooLarge) return 'larger than any contact in the plan';
   if (link.sessionState === 'open') return 'others go first';
   if (link.sessionState === 'connecting') return 'connecting';
+  const { trouble } = link;
+  if (trouble !== undefined && trouble.again > now)
+    return `the next hop does not answer (${trouble.why}), again at ${formatIso(trouble.again).slice(11, 19)}`;
   return progress.lastReply === undefined ? 'waiting for its turn' : `waiting to try again: ${progress.lastReply}`;
 }
 

@@ -119,6 +119,15 @@ describe('a next hop that puts a message off for ever', () => {
   });
 });
 
+it('a next hop that does not answer is the reason that mailq gives, with the time of the next try', async () => {
+  const r = await relayTo(1);
+  await send(r);
+  await r.until(() => r.log.some((line) => line.startsWith('event=session-ended')));
+  expect(r.mail.relay.list()[0]!.reason).toMatch(
+    /^the next hop does not answer \(connection refused\), again at \d\d:\d\d:\d\d$/,
+  );
+});
+
 describe('many domains', () => {
   const envelope = (n: number): Envelope => ({
     id: `m${n}`,
