@@ -11,8 +11,6 @@ import { controlRequest } from '../../dist/testbed/control.js';
 import { MAIN } from './memory.mjs';
 
 const SUBMITTER = fileURLToPath(new URL('submitter.mjs', import.meta.url));
-const PERIOD_SECONDS = 30;
-const PASS_SECONDS = 20;
 const RATE = 512_000;
 const PORT = 25;
 const NODES = { surrey: '10.77.0.2', spacecraft: '10.77.0.1' };
@@ -20,15 +18,19 @@ const OTHER = { surrey: 'spacecraft', spacecraft: 'surrey' };
 
 const EVENTS = /^(\S+Z) event=(accepted|sending|delivered) id=(\S+)(.*)$/gm;
 const now = () => Date.now() / 1000;
+const iso = (seconds) => new Date(seconds * 1000).toISOString();
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000)));
 
-/** @returns whether all arrived once and in contacts. */
-export async function runPasses({ messages, passes, kills, seed }) {
+/**
+ * @param period seconds from AOS to AOS, of which `pass` are the contact.
+ * @returns whether all arrived once and in contacts.
+ */
+export async function runPasses({ messages, passes, kills, seed, period, pass }) {
   if (process.getuid() !== 0) {
     console.log('skipped: mail over passes needs root');
     return true;
   }
-  const bench = new Bench(seed);
+  const bench = new Bench(seed, period, pass);
   try {
     return await bench.run(messages, passes, kills);
   } finally {
@@ -40,6 +42,9 @@ class Bench {
   #folder = mkdtempSync(join(tmpdir(), 'omni-bench-passes-'));
   #name = `mb${process.pid}`;
   #rng;
+  #period;
+  #pass;
+  #begun = now();
   #seed;
   /** Contacts that were, in Unix seconds. */
   #contacts = [];
@@ -61,7 +66,9 @@ class Bench {
   #lines = [];
   counts = { relay: 0, daemon: 0, repeated: 0 };
 
-  constructor(seed) {
+  constructor(seed, period, pass) {
+    this.#period = period;
+    this.#pass = pass;
     this.#seed = seed;
     this.#rng = new Rng(seed, 'bench-mail');
     chmodSync(this.#folder, 0o755);
@@ -69,12 +76,12 @@ class Bench {
 
   async run(messages, passes, kills) {
     console.log(
-      `mail over ${passes} passes of ${PASS_SECONDS} s, ${messages} messages, ${kills} kills, seed ${this.#seed}`,
+      `mail over ${passes} passes of ${this.#pass} s every ${this.#period} s, ${messages} messages, ${kills} kills, seed ${this.#seed}`,
     );
     const begun = now();
     this.#up();
     for (const node of Object.keys(NODES)) this.#start(node);
-    const span = (passes - 3) * PERIOD_SECONDS;
+    const span = (passes - 3) * this.#period;
     const actions = [];
     for (let i = 0; i < messages; i++) {
       const node = i % 2 === 0 ? 'surrey' : 'spacecraft';
@@ -94,7 +101,7 @@ class Bench {
       await pause(begun + at - now());
       await run();
     }
-    const end = begun + (passes + 10) * PERIOD_SECONDS;
+    const end = begun + (passes + 10) * this.#period;
     while (now() < end && this.#missing(messages) > 0) await pause(1);
     await pause(3);
     clearInterval(asking);
@@ -116,8 +123,11 @@ class Bench {
     const file = join(this.#folder, 'scenario.yaml');
     const side = `{ rate: ${RATE}, delay: 10ms, ber: 1e-7 }`;
     const nodes = `nodes:\n  spacecraft: { kind: spacecraft, address: ${NODES.spacecraft} }\n  surrey: { kind: ground-station, address: ${NODES.surrey} }\n`;
-    const contacts = `{ period: ${PERIOD_SECONDS}s, duration: ${PASS_SECONDS}s, first: 3s }`;
-    const link = `links:\n  space: { between: [surrey, spacecraft], up: ${side}, down: ${side}, contacts: ${contacts} }\n`;
+    // The same passes whenever the testbed comes up; one that has begun goes on.
+    const contacts = Array.from({ length: 60 }, (_, i) => this.#begun + 3 + i * this.#period)
+      .filter((aos) => aos + this.#pass > now() + 2)
+      .map((aos) => `{ aos: ${aos < now() + 2 ? '0s' : iso(aos)}, los: ${iso(aos + this.#pass)} }`);
+    const link = `links:\n  space: { between: [surrey, spacecraft], up: ${side}, down: ${side}, contacts: [${contacts.join(', ')}] }\n`;
     writeFileSync(file, `name: ${this.#name}\nseed: ${this.#seed}\n${nodes}${link}`);
     const up = this.#omni('up', file);
     if (up.status !== 0) throw new Error(`omni up: ${up.stderr}`);
