@@ -101,7 +101,10 @@ async function compose(
   const subject = `Command load ${fileName}`;
   const headers = { 'MT-Priority': String(priority) };
   if (key !== undefined && secretFile !== undefined) {
-    const signature = signOrders(read(secretFile).toString('utf8').trim(), canonicalOrders(orders));
+    const secret = read(secretFile).toString('utf8').trim();
+    if (secret.length < 16)
+      throw new VerbError(EXIT.dataError, `--secret-file ${secretFile}: a secret has 16 characters or more`);
+    const signature = signOrders(secret, canonicalOrders(orders));
     const text = `${subject}, ${content.length} octets, SHA-256 ${sha256}.\n`;
     const attachments = [{ filename: fileName, content }];
     const message = {
