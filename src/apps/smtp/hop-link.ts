@@ -52,9 +52,14 @@ const FAST_OCTETS_PER_SECOND = 10_000;
 const ANSWER_OCTETS = 4 * 67;
 const ANSWER_ROUND_TRIPS = 1.5;
 
+/** The peer does not speak TLS as we do; a connection that was lost while it began is another matter. */
+const TLS_FAULT = /^TLS: .*(SSL routines|alert)/;
+
 export class HopLink implements SessionOwner {
   readonly name: string;
-  readonly route: Route;
+  readonly #route: Route;
+  /** TLS was only wished for and cannot be had: the next session goes without (RFC 7435), and the one after tries again. */
+  #withoutTls = false;
   readonly estimator: LinkEstimator;
   carriedAt = 0n as WallTime;
   readonly #ports: HopPorts;
@@ -72,9 +77,13 @@ export class HopLink implements SessionOwner {
 
   constructor(name: string, route: Route, ports: HopPorts) {
     this.name = name;
-    this.route = route;
+    this.#route = route;
     this.#ports = ports;
     this.estimator = new LinkEstimator();
+  }
+
+  get route(): Route {
+    return this.#withoutTls ? { ...this.#route, tls: 'never' } : this.#route;
   }
 
   get scheduled(): boolean {
@@ -295,8 +304,11 @@ export class HopLink implements SessionOwner {
     if (this.#session !== session) return;
     this.#session = undefined;
     if (!session.ready) this.#trouble = reason;
+    const brokenTls = !session.ready && TLS_FAULT.test(reason);
+    this.#withoutTls = brokenTls && !this.#withoutTls && this.#route.tls === 'opportunistic';
     const window = this.window(now);
-    if (session.contactOver && this.#contact !== undefined) this.#nextDial = this.#contact.end;
+    if (this.#withoutTls) this.#nextDial = now;
+    else if (session.contactOver && this.#contact !== undefined) this.#nextDial = this.#contact.end;
     else if (session.completed > 0 || session.polite) {
       this.#failures = 0;
       this.#nextDial = session.polite ? now : this.#redialAt(now);

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { createTransport } from 'nodemailer';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Envelope, HopLink, MailQueue, ownReply } from '../../../src/apps/smtp/index.ts';
+import { type Envelope, HopLink, MailQueue, ownReply, type Route } from '../../../src/apps/smtp/index.ts';
 import type { WallTime } from '../../../src/core/index.ts';
 import { type LocalRelay, localRelay } from '../../support/mail/local-relay.ts';
 import { Talk } from '../../support/mail/talk.ts';
@@ -32,10 +32,18 @@ async function peer(
         const verb = inData ? '.' : line.split(' ')[0]!;
         inData = verb === 'DATA' && replies.DATA === undefined;
         heard.push(line);
+        if (line === 'STARTTLS') {
+          socket.removeAllListeners('data');
+          socket.once('data', () => socket.write('I have never heard of TLS\r\n'));
+        }
         const hello = ['peer', ...extensions]
           .map((e, i, all) => `250${i < all.length - 1 ? '-' : ' '}${e}\r\n`)
           .join('');
-        socket.write(verb === 'EHLO' ? hello : `${replies[verb] ?? (verb === 'DATA' ? '354 go' : '250 2.0.0 ok')}\r\n`);
+        socket.write(
+          verb === 'EHLO'
+            ? hello
+            : `${replies[verb] ?? { DATA: '354 go', STARTTLS: '220 go' }[verb] ?? '250 2.0.0 ok'}\r\n`,
+        );
       }
     });
   });
@@ -44,13 +52,12 @@ async function peer(
   return { port: (server.address() as { port: number }).port, heard };
 }
 
+const trusting = { domains: ['relay.test'], relayFor: ['127.0.0.0/8'] };
+const everywhere = (port: number): Route => ({ domain: '*', host: '127.0.0.1', port, peers: undefined, tls: 'never' });
+
 async function relayTo(port: number, options: Parameters<typeof localRelay>[0] = {}): Promise<LocalRelay> {
   const r = await localRelay({
-    policy: {
-      domains: ['relay.test'],
-      relayFor: ['127.0.0.0/8'],
-      routes: [{ domain: '*', host: '127.0.0.1', port, peers: undefined, tls: 'never' }],
-    },
+    policy: { ...trusting, routes: [everywhere(port)] },
     ...options,
   });
   ends.push(() => r.close());
@@ -126,6 +133,29 @@ it('a next hop that does not answer is the reason that mailq gives, with the tim
   expect(r.mail.relay.list()[0]!.reason).toMatch(
     /^the next hop does not answer \(connection refused\), again at \d\d:\d\d:\d\d$/,
   );
+});
+
+describe('a next hop whose TLS is broken', () => {
+  const begun = (far: { heard: string[] }) => far.heard.filter((line) => line === 'STARTTLS').length;
+  it('gets the mail without, where TLS is opportunistic (RFC 7435)', async () => {
+    const far = await peer(['STARTTLS']);
+    const r = await relayTo(far.port, {
+      policy: { ...trusting, routes: [{ ...everywhere(far.port), tls: 'opportunistic' }] },
+    });
+    await send(r);
+    await r.until(() => r.mail.relay.counters.delivered === 1);
+    expect(begun(far)).toBe(1);
+  });
+  it('gets nothing where it is required', async () => {
+    const far = await peer(['STARTTLS']);
+    const r = await relayTo(far.port, {
+      policy: { ...trusting, routes: [{ ...everywhere(far.port), tls: 'required' }] },
+    });
+    await send(r);
+    await r.until(() => r.log.some((line) => line.startsWith('event=session-ended')));
+    expect(r.mail.relay.list()[0]!.reason).toMatch(/does not answer \(TLS: /);
+    expect(far.heard.filter((line) => line.startsWith('MAIL'))).toEqual([]);
+  });
 });
 
 describe('many domains', () => {
