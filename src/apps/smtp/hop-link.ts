@@ -214,17 +214,24 @@ export class HopLink implements SessionOwner {
   }
 
   #room(window: Window, now: WallTime): { octets: number | undefined; checkpoint: boolean } {
-    const { model } = this.estimator;
-    // Without a session its set-up comes first; begun too late, it would only stand in front of the next contact's.
-    const from = this.#session?.ready ? now : wallPlus(now, model.busy.setupSeconds);
-    const octets = window.kind === 'contact' ? octetsLeft(window.contact, model, from) : undefined;
+    const octets = window.kind === 'contact' ? octetsLeft(window.contact, this.estimator.model, now) : undefined;
     const checkpoint = this.#session?.ready ? this.#session.checkpoint : (this.#peerHasCheckpoint ?? true);
     return { octets, checkpoint };
   }
 
   #next(window: Window, now: WallTime): Candidate | undefined {
-    const room = this.#room(window, now);
-    return room.octets === 0 ? undefined : chooseNext(this.#ports.queue.candidates(this.name, now), room);
+    if (this.#tooLate(window, now)) return undefined;
+    return chooseNext(this.#ports.queue.candidates(this.name, now), this.#room(window, now));
+  }
+
+  /** A session or an envelope begun in a contact's last moments would only stand in front of the next contact's. */
+  #tooLate(window: Window, now: WallTime): boolean {
+    if (window.kind !== 'contact') return false;
+    const { begin, end } = window.contact;
+    const { setupSeconds, nextSeconds } = this.estimator.model.busy;
+    // What was learned in a bad contact must not forbid all short ones.
+    const needed = Math.min((this.#session?.ready ? 0 : setupSeconds) + nextSeconds, secondsBetween(begin, end) / 4);
+    return secondsBetween(now, end) < needed;
   }
 
   #dialIfDue(window: Window, now: WallTime): void {

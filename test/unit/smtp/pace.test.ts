@@ -85,4 +85,43 @@ describe('message data', () => {
     const handed = await sending(false);
     expect(handed.at(-1)!.seconds).toBeLessThan(1);
   });
+
+  it('begins no session that would have no time left', async () => {
+    const simulation = new Simulation(955_000_000_000_000_000n as WallTime);
+    const at = (seconds: number) => (simulation.now + BigInt(seconds * 1e9)) as WallTime;
+    const [end, begin] = [at(10), at(20)];
+    const contacts = [
+      { peer: 'craft', begin: simulation.now, end, octetsOut: 10 * RATE },
+      { peer: 'craft', begin, end: at(30), octetsOut: 10 * RATE },
+    ];
+    const dialed: WallTime[] = [];
+    const ground = new RelayNode({
+      simulation,
+      rng: new Rng(1, 'pace'),
+      stepSeconds: 0,
+      name: 'ground.test',
+      address: '10.0.0.1',
+      policy: {
+        domains: ['ground.test'],
+        relayFor: ['10.0.0.0/8'],
+        routes: [{ domain: 'craft.test', host: '10.0.0.2', port: 25, peers: ['craft'], tls: 'never' }],
+      },
+      contacts: { always: false, next: (from) => contacts.filter((c) => c.end > from) },
+      dial: (): Connection => {
+        dialed.push(simulation.now);
+        return { write: async () => {}, startTls: async () => {}, end: () => {}, abort: () => {} };
+      },
+    });
+    await ground.start();
+    await simulation.runUntil(at(9.7));
+    const { transaction } = await ground.relay.receiver.mail(
+      { address: '10.9.9.9', name: 'user', secure: false },
+      { reversePath: 'a@ground.test' },
+    );
+    transaction!.recipient('b@craft.test', {});
+    await transaction!.write(latin1('Subject: late\r\n\r\nx\r\n'));
+    expect(await transaction!.end()).toMatchObject({ code: 250 });
+    await simulation.runUntil((begin + 1_000_000_000n) as WallTime);
+    expect(dialed).toEqual([begin]);
+  });
 });
