@@ -3,8 +3,8 @@
  * the order of their preference until one connects.
  *
  * At the begin of a contact the first SYN may fall a moment too early, and the kernel would repeat it only after a second; so
- * further attempts start, soon and then later, until one connects; on a slow link not before an answer may be there, or they would be
- * in its way. An abort resets the connection: unsent octets are thrown away. So does the kernel when the process is killed (socket-kernel.ts);
+ * further attempts start, soon and then later, until one connects. Not on a slow link: the kernel repeats each, the peer answers each, and
+ * all of that would stand in the way. An abort resets the connection: unsent octets are thrown away. So does the kernel when the process is killed (socket-kernel.ts);
  * an orphan would repeat them into the queue of a link that is down, in front of the next contact.
  */
 import { connect, isIP, type Socket } from 'node:net';
@@ -15,6 +15,8 @@ import type { SocketKernel } from './socket-kernel.ts';
 
 /** From one attempt to the next. */
 const ATTEMPT_PAUSES_MS = [50, 100, 200, 400, 800, 1600];
+/** A link whose answers take longer is slow. */
+const SLOW_ANSWER_MS = 50;
 const CONNECT_TIMEOUT_MS = 20_000;
 
 export const dialer =
@@ -103,8 +105,8 @@ class DialedConnection implements Connection {
       if (this.#socket === socket) this.#close(reason);
       else if (current && this.#socket === undefined && this.#attempts.size === 0) this.#failed(reason);
     });
-    const wait = ATTEMPT_PAUSES_MS[count];
-    if (wait !== undefined) this.#timer = setTimeout(() => this.#attempt(count + 1), Math.max(wait, this.#answerMs));
+    const wait = this.#answerMs > SLOW_ANSWER_MS ? undefined : ATTEMPT_PAUSES_MS[count];
+    if (wait !== undefined) this.#timer = setTimeout(() => this.#attempt(count + 1), wait);
   }
 
   write(octets: Uint8Array): Promise<void> {

@@ -4,8 +4,8 @@
  * next one, which at 9,600 bit/s costs over a second for each.
  *
  * The pace alone does not do it: replies and acknowledgements of the other direction share the line, stuffing depends on the data, and
- * TCP repeats what it believes lost. So the kernel is asked what it still holds. That includes what has arrived and whose acknowledgement is
- * on its way, so it is an upper bound of what waits.
+ * TCP repeats what it believes lost. So the kernel is asked what it still holds: what it does not had left a round trip ago, and the rest
+ * followed at the link's rate.
  *
  * A connection begins with little under way, in small pieces. At the end of its handshake TCP knows the round trip of packets of 60
  * octets, and would repeat each of 1,500 that takes a second on the line, six or seven of them, before it has learned better.
@@ -29,7 +29,7 @@ export interface LineNow {
 export type Decision =
   | { readonly kind: 'octets'; readonly octets: number }
   | { readonly kind: 'wait'; readonly seconds: number }
-  /** Nothing more arrives in this contact, and nothing is under way. */
+  /** Nothing more arrives in this contact, and the line has carried what was handed out. */
   | { readonly kind: 'over' };
 
 /** Message data may run ahead of its pace by this much, and by two chunks. */
@@ -55,10 +55,15 @@ const ASK_SECONDS = 0.05;
 export class HandOut {
   #carriedAt: WallTime;
   #begun: WallTime | undefined;
+  /** Handed out and not acknowledged, the oldest first. */
+  readonly #pieces: { octets: number; readonly at: WallTime }[] = [];
+  /** By then the line had carried all that is acknowledged. */
+  #acknowledgedLeft: WallTime;
 
   /** @param carriedAt when the line will have carried what another connection handed out. */
   constructor(now: WallTime, carriedAt: WallTime = now) {
     this.#carriedAt = carriedAt > now ? carriedAt : now;
+    this.#acknowledgedLeft = now;
   }
 
   /** When the line will have carried what was handed out at its pace. */
@@ -73,10 +78,12 @@ export class HandOut {
     const backlog = counted < LONGEST_BACKLOG_SECONDS ? Math.max(0, counted) : 0;
     const slack = this.#slackSeconds(length, now, pace);
     const piece = unacknowledged === undefined ? length : Math.max(LEAST_OCTETS, Math.floor((pace * slack) / 2));
-    const octets = Math.min(length, piece, this.#arriving(backlog, now, line));
-    if (octets < Math.min(length, LEAST_OCTETS)) {
-      const late = this.#arriving(0, now, { ...line, unacknowledged: 0 }) < Math.min(length, LEAST_OCTETS);
-      return late && !((unacknowledged ?? 0) > 0) ? { kind: 'over' } : { kind: 'wait', seconds: ASK_SECONDS };
+    const free = unacknowledged === undefined ? backlog : this.#carriedIn(unacknowledged, now, line);
+    const least = Math.min(length, LEAST_OCTETS);
+    const octets = Math.min(length, piece, arriving(free, now, line));
+    if (octets < least) {
+      const late = arriving(0, now, line) < least;
+      return late && (free === 0 || unacknowledged === 0) ? { kind: 'over' } : { kind: 'wait', seconds: ASK_SECONDS };
     }
     const ahead = Math.max(AHEAD_SECONDS, (2 * length) / pace);
     if (backlog > ahead) return { kind: 'wait', seconds: backlog - ahead + SHORTEST_PAUSE_SECONDS };
@@ -84,6 +91,7 @@ export class HandOut {
       return { kind: 'wait', seconds: ASK_SECONDS };
     this.#begun ??= now;
     this.#carriedAt = wallPlus(now, backlog + octets / pace);
+    if (unacknowledged !== undefined) this.#pieces.push({ octets, at: now });
     return { kind: 'octets', octets };
   }
 
@@ -93,10 +101,21 @@ export class HandOut {
     return Math.min(SLACK_SECONDS + (SLACK_CHUNKS * length) / pace, FIRST_SLACK_SECONDS + SLACK_GROWTH * elapsed);
   }
 
-  /** Octets that would arrive before the end, were they handed out now. */
-  #arriving(backlog: number, now: WallTime, { pace, rate, roundTripSeconds, end, unacknowledged }: LineNow): number {
-    if (end === undefined) return Number.POSITIVE_INFINITY;
-    const seconds = secondsBetween(now, end) - roundTripSeconds / 2 - MARGIN_SECONDS;
-    return Math.floor(seconds * rate - MARGIN_OCTETS - (unacknowledged ?? backlog * pace));
+  /** Seconds until the line will have carried all that was handed out. */
+  #carriedIn(unacknowledged: number, now: WallTime, { rate, roundTripSeconds }: LineNow): number {
+    const pieces = this.#pieces;
+    let acknowledged = pieces.reduce((sum, { octets }) => sum + octets, 0) - unacknowledged;
+    if (acknowledged > 0) this.#acknowledgedLeft = wallPlus(now, -roundTripSeconds);
+    while (pieces.length > 0 && pieces[0]!.octets <= acknowledged) acknowledged -= pieces.shift()!.octets;
+    if (pieces.length > 0 && acknowledged > 0) pieces[0]!.octets -= acknowledged;
+    let free = secondsBetween(now, this.#acknowledgedLeft);
+    for (const { octets, at } of pieces) free = Math.max(free, secondsBetween(now, at)) + octets / rate;
+    return Math.max(0, free);
   }
+}
+
+/** Octets that arrive before the end, if the line is free in so many seconds. */
+function arriving(free: number, now: WallTime, { rate, roundTripSeconds, end }: LineNow): number {
+  if (end === undefined) return Number.POSITIVE_INFINITY;
+  return Math.floor((secondsBetween(now, end) - free - roundTripSeconds / 2 - MARGIN_SECONDS) * rate - MARGIN_OCTETS);
 }

@@ -51,6 +51,7 @@ const FAST_OCTETS_PER_SECOND = 10_000;
 /** A SYN, its answer and as much of the other direction's, each with its frame. */
 const ANSWER_OCTETS = 4 * 67;
 const ANSWER_ROUND_TRIPS = 1.5;
+const BY_AND_BY = 8;
 
 /** The peer does not speak TLS as we do; a connection that was lost while it began is another matter. */
 const TLS_FAULT = /^TLS: .*(SSL routines|alert)/;
@@ -71,7 +72,6 @@ export class HopLink implements SessionOwner {
   #probingSince: WallTime | undefined;
   #peerHasCheckpoint: boolean | undefined;
   #roundTripSeconds = 0;
-  #roundTripKnown = false;
   /** Why the last session never was one. */
   #trouble: string | undefined;
 
@@ -153,10 +153,10 @@ export class HopLink implements SessionOwner {
     return planRateOf(this.#contact);
   }
 
-  /** A connection's set-up waits behind whatever is under way, so in a contact the shortest counts. */
+  /** A connection's set-up waits behind whatever is under way, or for a peer that was not there: a longer one is believed by and by. */
   learnRoundTrip(seconds: number): void {
-    this.#roundTripSeconds = this.#roundTripKnown ? Math.min(this.#roundTripSeconds, seconds) : seconds;
-    this.#roundTripKnown = true;
+    const known = this.#roundTripSeconds;
+    this.#roundTripSeconds = known === 0 || seconds < known ? seconds : known + (seconds - known) / BY_AND_BY;
   }
 
   window(now: WallTime): Window {
@@ -176,7 +176,6 @@ export class HopLink implements SessionOwner {
     this.#endContact(window, now);
     if (window.kind === 'contact' && this.#contact === undefined) {
       this.#contact = window.contact;
-      this.#roundTripKnown = false;
       this.#nextDial = now;
       this.#failures = 0;
       this.#lifeUntil = undefined;
@@ -186,6 +185,7 @@ export class HopLink implements SessionOwner {
       session.goOn(now);
       if (session.stalledAt() <= now) session.abort('no sign of life from the peer');
       else if (session.ready) this.#feed(session, window, now);
+      else if (this.#tooLate(window, now)) session.leave('no time is left for a session');
     } else this.#dialIfDue(window, now);
     return this.#deadline(window, now);
   }
@@ -226,12 +226,14 @@ export class HopLink implements SessionOwner {
 
   /** A session or an envelope begun in a contact's last moments would only stand in front of the next contact's. */
   #tooLate(window: Window, now: WallTime): boolean {
-    if (window.kind !== 'contact') return false;
-    const { begin, end } = window.contact;
+    return window.kind === 'contact' && now >= this.#lastMoment(window.contact);
+  }
+
+  #lastMoment({ begin, end }: Contact): WallTime {
     const { setupSeconds, nextSeconds } = this.estimator.model.busy;
     // What was learned in a bad contact must not forbid all short ones.
     const needed = Math.min((this.#session?.ready ? 0 : setupSeconds) + nextSeconds, secondsBetween(begin, end) / 4);
-    return secondsBetween(now, end) < needed;
+    return wallPlus(end, -needed);
   }
 
   #dialIfDue(window: Window, now: WallTime): void {
@@ -286,6 +288,7 @@ export class HopLink implements SessionOwner {
     if (window.kind === 'contact' && this.#contact !== undefined) times.push(window.contact.end);
     if (session !== undefined) {
       times.push(session.stalledAt());
+      if (window.kind === 'contact' && !session.ready) times.push(this.#lastMoment(window.contact));
       if (session.pausedUntil !== undefined) times.push(session.pausedUntil);
       const idleUntil = session.polite ? undefined : this.#idleUntil(session, window);
       if (idleUntil !== undefined) times.push(idleUntil);
@@ -315,7 +318,7 @@ export class HopLink implements SessionOwner {
     this.#withoutTls = brokenTls && !this.#withoutTls && this.#route.tls === 'opportunistic';
     const window = this.window(now);
     if (this.#withoutTls) this.#nextDial = now;
-    else if (session.contactOver && this.#contact !== undefined) this.#nextDial = this.#contact.end;
+    else if (session.left && this.#contact !== undefined) this.#nextDial = this.#contact.end;
     else if (session.completed > 0 || session.polite) {
       this.#failures = 0;
       this.#nextDial = session.polite ? now : this.#redialAt(now);

@@ -42,9 +42,9 @@ export interface SessionOwner {
   readonly contactEnd: WallTime | undefined;
   /** The rate that the plan gives for it, in octets a second. */
   readonly planRate: number | undefined;
-  /** The shortest known of the running contact. */
+  /** The shortest of late. */
   readonly roundTripSeconds: number;
-  /** How long to wait for an answer to a connection attempt before the next. */
+  /** How long the answer to an attempt to connect may well take. */
   readonly answerSeconds: number;
   readonly path: Path;
   readonly estimator: LinkEstimator;
@@ -93,8 +93,8 @@ export class Session implements Dialed {
   /** A part of a message that waits for that. */
   #held: Extract<ClientTransmit, { kind: 'body' }> | undefined;
   pausedUntil: WallTime | undefined;
-  /** It ended because nothing more would arrive in the contact. */
-  contactOver = false;
+  /** It ended because the contact ends soon. */
+  left = false;
   #ended = false;
   #lastActivity: WallTime;
   #lastReplyAt: WallTime;
@@ -212,6 +212,12 @@ export class Session implements Dialed {
     this.#input({ kind: 'quit' });
   }
 
+  /** Aborts, not to be followed by another in the same contact. */
+  leave(reason: string): void {
+    this.left = true;
+    this.abort(reason);
+  }
+
   abort(reason: string): void {
     if (this.#ended) return;
     this.#end(reason);
@@ -274,8 +280,7 @@ export class Session implements Dialed {
     this.#unacknowledged = unacknowledged ?? 0;
     const decision = this.#handOut.decide(part.length, now, { pace, rate, end, roundTripSeconds, unacknowledged });
     if (decision.kind === 'over') {
-      this.contactOver = true;
-      this.abort('nothing more arrives in this contact');
+      this.leave('nothing more arrives in this contact');
       return undefined;
     }
     if (decision.kind === 'wait') {

@@ -90,7 +90,7 @@ export interface Dialed {
   unroutable(reply: Reply): void;
 }
 
-/** @param answerSeconds how long an answer may well take: no second attempt to connect begins sooner. */
+/** @param answerSeconds how long the answer to an attempt to connect may well take. */
 export type Dial = (route: Route, domain: string, dialed: Dialed, answerSeconds: number) => Connection;
 
 export interface LocalResult {
