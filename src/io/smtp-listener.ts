@@ -80,7 +80,6 @@ export class SmtpListener {
         onAuth: (auth, _session, done) => this.#auth(auth.username ?? '', auth.password ?? '', done),
       },
       {
-        keywords: (connection) => this.#keywords(connection),
         // Of those who may relay we know who they are; and in a pass 100 ms are worth having.
         greetsAtOnce: ({ remoteAddress: address }) => options.receiver.mayRelay({ address, name: '', secure: false }),
       },
@@ -125,11 +124,6 @@ export class SmtpListener {
 
   get sessions(): number {
     return this.#server.connections.size;
-  }
-
-  #keywords(connection: SMTPConnection): string[] {
-    const client = clientOf(connection.session as SMTPServerSession);
-    return ['MT-PRIORITY', ...(this.#options.receiver.offersCheckpoint(client) ? ['CHECKPOINT'] : [])];
   }
 
   #connect(session: SMTPServerSession, done: Callback): void {
@@ -252,9 +246,10 @@ export class SmtpListener {
   }
 }
 
+/** For the reply to EHLO. */
+const OUR_KEYWORDS = ['MT-PRIORITY', 'CHECKPOINT'];
+
 interface Customs {
-  /** For the reply to EHLO. */
-  keywords(connection: SMTPConnection): string[];
   greetsAtOnce(connection: SMTPConnection): boolean;
 }
 
@@ -311,7 +306,7 @@ class RelayConnection extends SMTPConnection {
     if (this.#inEhlo && code === 250 && Array.isArray(data)) {
       // No password is asked for in the clear.
       const offers = this.session.secure ? data : data.filter((line) => !line.startsWith('AUTH '));
-      lines = [...offers, ...this.#customs.keywords(this)];
+      lines = [...offers, ...OUR_KEYWORDS];
     } else if (HELD_REPLIES.includes(code)) this.#hold();
     else if (code !== 354) this.#release();
     // Our replies carry their own code of RFC 3463, more exact than smtp-server's default.

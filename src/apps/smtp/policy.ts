@@ -49,6 +49,9 @@ export interface Limits {
   /** Interrupted transactions kept (RFC 1845), their number and octets; the oldest go first. */
   readonly partialTransactions: number;
   readonly partialOctets: number;
+  /** The same for clients that may not relay: a room of their own, so that they take none of the others' and fill no disk. */
+  readonly strangerTransactions: number;
+  readonly strangerOctets: number;
   /** Kept free on the disk for the system. */
   readonly reserveOctets: number;
 }
@@ -60,6 +63,8 @@ export const DEFAULT_LIMITS: Limits = {
   received: 100,
   partialTransactions: 200,
   partialOctets: 8 * 1024 ** 3,
+  strangerTransactions: 20,
+  strangerOctets: 64 * 1024 ** 2,
   reserveOctets: 64 * 1024 ** 2,
 };
 

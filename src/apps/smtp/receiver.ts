@@ -53,6 +53,7 @@ const CHECKPOINT_SECONDS = 1;
 const NAME_SYNTAX = /^(?:[\p{L}\p{N}_.-]+|\[(?:IPv6:)?[0-9A-F:.]+\])$/iu;
 /** A relay that has sent nothing for this long, in the middle of a message, is gone. */
 const SILENT_SECONDS = 5;
+const STRANGER = '~';
 const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 
 export class Receiver {
@@ -104,11 +105,6 @@ export class Receiver {
     return this.#ports.policy.mayRelay(client);
   }
 
-  /** Whether EHLO offers CHECKPOINT: only to those who may relay, or strangers could fill the disk with halves. */
-  offersCheckpoint(client: Client): boolean {
-    return this.#ports.policy.mayRelay(client);
-  }
-
   async mail(client: Client, parameters: MailParameters): Promise<{ transaction?: Transaction; reply: Reply }> {
     const { limits, store } = this.#ports;
     const size = parameters.size ?? 0;
@@ -144,10 +140,11 @@ export class Receiver {
     return { transaction, reply: ownReply(250, '2.1.0', 'sender ok') };
   }
 
-  /** A TRANSID is unique together with the client's name (RFC 1845 section 2). */
+  /** A TRANSID is unique together with the client's name (RFC 1845 section 2); of a stranger the name alone says nothing. */
   #key(client: Client, transaction: string | undefined): string | 'invalid' | undefined {
-    if (transaction === undefined || !this.offersCheckpoint(client)) return undefined;
-    return TRANSACTION_SYNTAX.test(transaction) ? `${client.name.toLowerCase()} ${transaction}` : 'invalid';
+    if (transaction === undefined) return undefined;
+    const who = this.#ports.policy.mayRelay(client) ? '' : `${STRANGER}${client.address} `;
+    return TRANSACTION_SYNTAX.test(transaction) ? `${who}${client.name.toLowerCase()} ${transaction}` : 'invalid';
   }
 
   ended(transaction: Transaction): void {
@@ -159,10 +156,15 @@ export class Receiver {
   async keep(partial: PartialTransaction): Promise<void> {
     const { limits, store } = this.#ports;
     this.#partial.set(partial.transaction, partial);
-    const byAge = [...this.#partial.values()].sort((a, b) => (a.updated < b.updated ? -1 : 1));
+    const strange = partial.transaction.startsWith(STRANGER);
+    const byAge = [...this.#partial.values()]
+      .filter(({ transaction }) => transaction.startsWith(STRANGER) === strange)
+      .sort((a, b) => (a.updated < b.updated ? -1 : 1));
+    const most = strange ? limits.strangerTransactions : limits.partialTransactions;
+    const mostOctets = strange ? limits.strangerOctets : limits.partialOctets;
     let octets = byAge.reduce((sum, p) => sum + p.octets, 0);
-    for (const old of byAge) {
-      if (this.#partial.size <= limits.partialTransactions && octets <= limits.partialOctets) break;
+    for (const [gone, old] of byAge.entries()) {
+      if (byAge.length - gone <= most && octets <= mostOctets) break;
       this.#partial.delete(old.transaction);
       octets -= old.octets;
       await store.discardSpool(old.id);

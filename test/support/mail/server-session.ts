@@ -77,7 +77,7 @@ export class ServerSession {
     if (verb === 'EHLO') {
       this.#client = { address: this.#address, name: line.slice(5), secure: false };
       const offers = [...this.extensions];
-      if (this.#receiver.offersCheckpoint(this.#client)) offers.push('CHECKPOINT');
+      offers.push('CHECKPOINT');
       this.#send([`hello`, ...offers].map((t, i, all) => `250${i < all.length - 1 ? '-' : ' '}${t}\r\n`).join(''));
     } else if (verb === 'MAIL') {
       const [, address, rest] = /^MAIL FROM:<([^>]*)>(.*)$/i.exec(line) ?? [];

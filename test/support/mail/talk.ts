@@ -25,8 +25,9 @@ export class Talk {
     });
   }
 
-  static async open(port: number): Promise<Talk> {
-    const talk = new Talk(connect(port, '127.0.0.1'));
+  /** @param from which of the loopback addresses it comes. */
+  static async open(port: number, from = '127.0.0.1'): Promise<Talk> {
+    const talk = new Talk(connect({ port, host: '127.0.0.1', localAddress: from }));
     await talk.until(/^220 .*\r\n/);
     return talk;
   }
@@ -69,6 +70,11 @@ export class Talk {
       secure.once('error', reject);
     });
     this.#listen();
+  }
+
+  /** Ends behind what was written. */
+  finish(): void {
+    this.#socket.end();
   }
 
   end(): void {

@@ -248,11 +248,48 @@ describe('CHECKPOINT (RFC 1845) on the wire', () => {
     expect(r.mailbox('box')).toHaveLength(1);
   });
 
-  it('is not offered to strangers, who could fill the disk with halves', async () => {
+  it('keeps few halves of strangers, apart from those of relays, and knows the strangers by their address too', async () => {
+    const r = await relay({
+      policy: { domains: ['relay.test'], relayFor: ['127.0.0.1/32'], routes: [] },
+      limits: { strangerTransactions: 2, strangerOctets: 10_000 },
+      listen: [{ host: '0.0.0.0', port: 0 }],
+    });
+    const half = async (id: number, from: string, octets = 1000) => {
+      const talk = await Talk.open(r.port, from);
+      await talk.say('EHLO client.test');
+      const reply = await talk.say(`MAIL FROM:<a@b> TRANSID=<${id}@client.test>`);
+      await talk.say('RCPT TO:<box@relay.test>');
+      await talk.say('DATA');
+      talk.write(`Subject: half\r\n\r\n${`${'x'.repeat(98)}\r\n`.repeat(octets / 100)}`);
+      const before = r.log.length;
+      talk.finish();
+      await r.until(() => r.log.slice(before).some((line) => line.startsWith('event=interrupted')));
+      return reply;
+    };
+    await half(1, '127.0.0.1');
+    for (const id of [1, 2, 3, 4]) expect(await half(id, '127.0.0.9')).toMatch(/^250/);
+    await r.until(() => r.mail.relay.receiver.partialCount === 3);
+    expect(await half(4, '127.0.0.9')).toMatch(/^355/);
+    expect(await half(4, '127.0.0.8')).toMatch(/^250/);
+    // Too large for their room: nothing of it is kept, and nothing of the relay's goes.
+    await half(5, '127.0.0.9', 20_000);
+    await r.until(() => r.mail.relay.receiver.partialCount === 1);
+    expect(await half(1, '127.0.0.1')).toMatch(/^355/);
+  });
+
+  it('makes a repeated delivery harmless also of a relay that may not relay through us', async () => {
     const r = await relay();
-    const talk = await Talk.open(r.port);
-    expect(await talk.say('EHLO stranger.test')).not.toContain('CHECKPOINT');
-    talk.end();
+    const message = 'Subject: once\r\n\r\nx\r\n';
+    for (const expected of [/^250/, new RegExp(`^355 ${message.length} `)]) {
+      const talk = await session(r.port);
+      expect(await talk.say(`MAIL FROM:<a@b> SIZE=${message.length} TRANSID=<1@client.test>`)).toMatch(expected);
+      await talk.say('RCPT TO:<box@relay.test>');
+      await talk.say('DATA');
+      expect(await talk.say(`${message}.`)).toMatch(/^250/);
+      talk.end();
+    }
+    await r.until(() => r.mail.relay.queue.size === 0);
+    expect(r.mailbox('box')).toHaveLength(1);
   });
 
   it('takes a transaction over from a connection that only looks alive', async () => {
