@@ -4,7 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { createTransport, type SendMailOptions } from 'nodemailer';
-import { type CommandOrders, canonicalOrders, formatIso, orderFields, parseIso } from '../../apps/smtp/index.ts';
+import {
+  type CommandOrders,
+  canonicalOrders,
+  formatIso,
+  orderFields,
+  parseIso,
+  parseMailbox,
+} from '../../apps/smtp/index.ts';
 import { parseSpacePackets } from '../../apps/telemetry/index.ts';
 import type { WallTime } from '../../core/index.ts';
 import { signOrders } from '../../io/mail-commands.ts';
@@ -55,6 +62,12 @@ export function command(): Command {
 
 async function run(file: string, options: Options): Promise<void> {
   const content = read(file);
+  for (const [option, address] of [
+    ['--to', options.to],
+    ['--from', options.from],
+  ] as const)
+    if (parseMailbox(address) === undefined)
+      throw new VerbError(EXIT.usage, `${option} ${address}: not a mail address`, 'Write commands@spacecraft.');
   if (!parseSpacePackets(content).ok)
     note(
       `omni: ${file} is no sequence of telecommands (omni cmd … --out FILE makes one): a spacecraft of omni will store it, not run it`,
