@@ -205,6 +205,8 @@ export class HopLink implements SessionOwner {
     this.#contact = undefined;
     this.#session?.abort('the contact ended');
     this.#failures = 0;
+    // The plan was right: the peer is gone, whatever sign it gave.
+    this.#lifeUntil = undefined;
     if (now >= before.end) this.#ports.roundPassed(this.name, true);
   }
 
