@@ -123,10 +123,11 @@ class Bench {
     const file = join(this.#folder, 'scenario.yaml');
     const side = `{ rate: ${RATE}, delay: 10ms, ber: 1e-7 }`;
     const nodes = `nodes:\n  spacecraft: { kind: spacecraft, address: ${NODES.spacecraft} }\n  surrey: { kind: ground-station, address: ${NODES.surrey} }\n`;
-    // The same passes whenever the testbed comes up; one that has begun goes on.
+    // The same passes whenever the testbed comes up; one that has begun goes on when it is up.
+    const soon = now() + 2;
     const contacts = Array.from({ length: 60 }, (_, i) => this.#begun + 3 + i * this.#period)
-      .filter((aos) => aos + this.#pass > now() + 2)
-      .map((aos) => `{ aos: ${aos < now() + 2 ? '0s' : iso(aos)}, los: ${iso(aos + this.#pass)} }`);
+      .filter((aos) => aos + this.#pass > soon)
+      .map((aos) => `{ aos: ${iso(Math.max(aos, soon))}, los: ${iso(aos + this.#pass)} }`);
     const link = `links:\n  space: { between: [surrey, spacecraft], up: ${side}, down: ${side}, contacts: [${contacts.join(', ')}] }\n`;
     writeFileSync(file, `name: ${this.#name}\nseed: ${this.#seed}\n${nodes}${link}`);
     const up = this.#omni('up', file);
