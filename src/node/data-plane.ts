@@ -121,10 +121,10 @@ export interface DataPlane {
     count: number,
   ): { aosSeconds: number; losSeconds: number }[] | undefined;
   /**
-   * Replaces all routes that this owner has in the node's router; they come before computed ones. Throws OmniError
-   * OMNI_NO_SUCH_NODE, OMNI_NO_SUCH_LINK.
+   * Replaces all routes that this owner has in the node's router, or with `keep` adds to them; they come before computed ones. Throws
+   * OmniError OMNI_NO_SUCH_NODE, OMNI_NO_SUCH_LINK.
    */
-  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[]): void;
+  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[], keep?: boolean): void;
   /** Nanoseconds since the start. */
   now(): Instant;
   /** CLOCK_MONOTONIC of the start, nanoseconds. */
@@ -198,10 +198,10 @@ class ScenarioDataPlane implements DataPlane {
     this.#driver.reschedule();
   }
 
-  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[]): void {
+  setRoutes(node: string, owner: string, routes: readonly { prefix: string; link?: string }[], keep = false): void {
     const router = this.#routers.get(node);
     if (router === undefined) throw new OmniError('OMNI_NO_SUCH_NODE', `there is no node '${node}' with a router`);
-    const wanted = routes.map((route): RouteOptions => {
+    const named = routes.map((route): RouteOptions => {
       const index = route.link === undefined ? 0 : router.interfaces.findIndex(({ name }) => name === route.link);
       if (index < 0) throw new OmniError('OMNI_NO_SUCH_LINK', `${node} has no link '${route.link}'`);
       return { prefix: prefix(route.prefix), interface: index, preference: 0 };
@@ -211,6 +211,7 @@ class ScenarioDataPlane implements DataPlane {
     const text = (route: RouteOptions) => `${String(route.prefix.address)}/${route.prefix.length}/${route.interface}`;
     const without = (routes: readonly RouteOptions[], others: readonly RouteOptions[]) =>
       routes.filter((route) => !others.some((other) => text(other) === text(route)));
+    const wanted = keep ? [...named, ...without(former, named)] : named;
     router.changeRoutes(without(wanted, former), without(former, wanted), this.now());
     this.#ownedRoutes.set(key, wanted);
     this.#driver.reschedule();

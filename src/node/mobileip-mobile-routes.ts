@@ -36,6 +36,7 @@ export interface MobileNodeRoutesOptions {
 export class MobileNodeRoutes {
   readonly #options: MobileNodeRoutesOptions;
   #default: DefaultRoute = 'space';
+  #registered = false;
 
   constructor(options: MobileNodeRoutesOptions) {
     this.#options = options;
@@ -79,7 +80,7 @@ export class MobileNodeRoutes {
   setLinks(link: string | undefined, registering: string | undefined): Promise<unknown> {
     const { router, homeAddress, homeAgent, networks, links } = this.#options;
     const transmitter = (name: string) => links.find((each) => each.name === name)?.transmitVia ?? name;
-    return router.set([
+    const routes = [
       { prefix: `${formatIpv4(homeAddress)}/32` },
       ...networks.map((prefix) => ({ prefix: formatPrefix(prefix) })),
       ...links.flatMap(({ careOfAddress }) =>
@@ -93,7 +94,11 @@ export class MobileNodeRoutes {
       ),
       ...(registering === undefined ? [] : [{ prefix: `${formatIpv4(homeAgent)}/32`, link: transmitter(registering) }]),
       ...(link === undefined ? [] : [{ prefix: '0.0.0.0/0', link: transmitter(link) }]),
-    ]);
+    ];
+    // What a process that was killed left stays until the next is registered: without a default route the router would say that there is
+    // none, and TCP forgets a half-open connection when it hears that.
+    this.#registered ||= link !== undefined;
+    return router.set(routes, !this.#registered);
   }
 
   #defaultLine(): string {

@@ -147,11 +147,12 @@ export class RouterRoutes {
     this.#log = log;
   }
 
-  set(routes: readonly RouterRouteRequest[]): Promise<unknown> {
-    const text = JSON.stringify(routes);
+  /** @param keep those there were, too */
+  set(routes: readonly RouterRouteRequest[], keep = false): Promise<unknown> {
+    const text = JSON.stringify([routes, keep]);
     if (text === this.#sent) return this.#last;
     this.#sent = text;
-    const params = { node: this.#place.node.name, owner: 'mobile-ip', routes };
+    const params = { node: this.#place.node.name, owner: 'mobile-ip', routes, keep };
     this.#last = this.#last
       .then(() => controlRequest(this.#place.controlSocket, 'set-routes', params))
       .catch((error: Error) => this.#log(`event=router-route-failed reason=${JSON.stringify(error.message)}`));

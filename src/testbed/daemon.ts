@@ -223,6 +223,7 @@ export class Daemon {
           String(params.node),
           String(params.owner),
           params.routes as { prefix: string; link?: string }[],
+          params.keep === true,
         );
         return true;
       case 'contacts':
