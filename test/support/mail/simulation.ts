@@ -5,7 +5,6 @@ export class Simulation {
   now: WallTime;
   #events: { at: WallTime; order: number; run: () => void }[] = [];
   #order = 0;
-  n = 0;
 
   constructor(start: WallTime) {
     this.now = start;
@@ -38,12 +37,6 @@ export class Simulation {
     while (this.#events.length > 0 && this.#events[0]!.at <= end) {
       const event = this.#pop();
       this.now = event.at;
-      if (process.env.DBG && ++this.n % 20000 === 0)
-        console.log(
-          Number(this.now - 955000000000000000n) / 1e9,
-          this.#events.length,
-          event.run.toString().slice(0, 150),
-        );
       event.run();
       await settle();
     }
