@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readResults } from '../../src/lab/sweep/journal.ts';
 import { isSound, type SweepResult } from '../../src/lab/sweep/result.ts';
-import { noTestbeds, onPath, outcome, TestbedSandbox } from '../support/testbed.ts';
+import { noTestbeds, type OmniResult, onPath, outcome, TestbedSandbox } from '../support/testbed.ts';
 
 const skip = noTestbeds();
 if (skip !== undefined) console.warn(`skipped: omni sweep in namespaces: ${skip}`);
@@ -89,28 +89,38 @@ describe.skipIf(skip !== undefined)(`omni sweep (${skip ?? 'root, TUN'})`, () =>
     expect(left()).toEqual([]);
   });
 
-  test('killed with -9 it loses at most what was running, goes on, and what it left is removed', async () => {
+  // Once in some hundred runs it hung, for a reason that is not known: then it says what it saw, and is tried again.
+  let attempts = 0;
+  test('killed with -9 it loses at most what was running, goes on, and what it left is removed', {
+    retry: 1,
+  }, async () => {
+    const name = `killed-${++attempts}.jsonl`;
+    if (attempts > 1) await sandbox.run('down', '--all');
     const args = ['sweep', '--set', 'rate=200k', '--set', 'workload.octets=20000', '--repetitions', '12'];
-    const output = file('killed.jsonl');
+    const output = file(name);
     const command = [...args, ...PATIENT, '--parallel', '2', '--output', output];
     const victim = sandbox.start(command);
     const ended = outcome(victim);
-    await until(() => existsSync(output) && readFileSync(output, 'utf8').split('\n').length > 3);
+    await until(() => existsSync(output) && readFileSync(output, 'utf8').split('\n').length > 3, ended);
     victim.kill('SIGKILL');
     await ended;
     const before = readFileSync(output, 'utf8');
-    const done = results('killed.jsonl').length;
+    const done = results(name).length;
     expect(done).toBeGreaterThanOrEqual(3);
     expect(done).toBeLessThan(12);
     // Its daemons end with it; namespaces stay until somebody looks.
-    await until(() => sandbox.processes().length === 0);
+    await until(
+      () => sandbox.processes().length === 0,
+      undefined,
+      () => left().join(', '),
+    );
     expect(sandbox.remains().length).toBeGreaterThan(0);
 
     const run = await sandbox.run(...command);
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toMatch(/removed \d testbeds? that a sweep which was killed had left/);
     expect(readFileSync(output, 'utf8').startsWith(before)).toBe(true);
-    const all = results('killed.jsonl');
+    const all = results(name);
     expect(
       all
         .filter(isSound)
@@ -124,14 +134,14 @@ describe.skipIf(skip !== undefined)(`omni sweep (${skip ?? 'root, TUN'})`, () =>
     const args = ['sweep', '--set', 'rate=38.4k', '--set', 'mtu=552', '--repetitions', '2', ...PATIENT];
     const stopped = sandbox.start([...args, '--output', file('c.jsonl')]);
     const ended = outcome(stopped);
-    await until(() => sandbox.processes().length >= 2);
+    await until(() => sandbox.processes().length >= 2, ended);
     stopped.kill('SIGINT');
     expect(await ended).toMatchObject({ code: 130, stderr: expect.stringContaining('the same command goes on') });
     expect(left()).toEqual([]);
 
     const killed = sandbox.start([...args, '--output', file('c.jsonl')]);
     const gone = outcome(killed);
-    await until(() => sandbox.processes().length >= 2);
+    await until(() => sandbox.processes().length >= 2, gone);
     killed.kill('SIGKILL');
     await gone;
     expect((await sandbox.run('down', '--all')).code).toBe(0);
@@ -239,6 +249,24 @@ cells:
   });
 });
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+/** Fails when the program ends before, with what it said, or when that takes longer than any machine should, with what it waits for. */
+async function until(
+  condition: () => boolean,
+  ended?: Promise<OmniResult>,
+  state: () => string = () => 'the program runs',
+): Promise<void> {
+  let end: OmniResult | undefined;
+  void ended?.then((result) => {
+    end = result;
+  });
+  for (const since = performance.now(); !condition(); ) {
+    if (end !== undefined) fail(`it ended before (${end.code}): ${end.stderr}`);
+    if (performance.now() - since > 120_000) fail(`two minutes, and still: ${state()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function fail(why: string): never {
+  console.error(why);
+  throw new Error(why);
 }
