@@ -74,6 +74,8 @@ export class Daemon {
     process.on('disconnect', () => {
       if (!this.#stays) void this.#stop('omni up ended before the testbed was up');
     });
+    // It may have ended while this program was loading, before anybody listened.
+    if (!process.connected) void this.#stop('omni up ended before the daemon was up');
     answerParent((request, params) => {
       if (request === 'open-tuns') return this.#openTuns();
       if (request === 'start') return this.#start();
