@@ -7,6 +7,8 @@ export class Traffic {
   readonly #waiting = new Map<number, (answer: TrafficAnswer) => void>();
   readonly #expired = new Map<number, () => Promise<void>>();
   #nextId = 1;
+  /** Why the thread is no more. */
+  #ended: string | undefined;
 
   constructor() {
     this.#worker = new Worker(new URL('./traffic-worker.js', import.meta.url));
@@ -20,11 +22,14 @@ export class Traffic {
       this.#waiting.delete(id);
       this.#expired.delete(id);
     });
-    this.#worker.on('error', (error) => {
-      for (const resolve of this.#waiting.values())
-        resolve({ done: 0, seconds: [], timed: false, error: error.message });
-      this.#waiting.clear();
-    });
+    this.#worker.on('error', (error) => this.#end(error.message));
+    this.#worker.on('exit', (code) => this.#end(`the traffic's thread ended (exit ${code})`));
+  }
+
+  #end(reason: string): void {
+    this.#ended ??= reason;
+    for (const resolve of this.#waiting.values()) resolve(failed(reason));
+    this.#waiting.clear();
   }
 
   /**
@@ -35,7 +40,8 @@ export class Traffic {
     const id = this.#nextId++;
     if (onExpired !== undefined) this.#expired.set(id, onExpired);
     const abort = () => this.#worker.postMessage({ id, abort: true });
-    if (signal.aborted) return Promise.resolve({ done: 0, seconds: [], timed: false, error: 'given up' });
+    if (signal.aborted) return Promise.resolve(failed('given up'));
+    if (this.#ended !== undefined) return Promise.resolve(failed(this.#ended));
     signal.addEventListener('abort', abort, { once: true });
     return new Promise<TrafficAnswer>((resolve) => {
       this.#waiting.set(id, resolve);
@@ -47,3 +53,5 @@ export class Traffic {
     await this.#worker.terminate();
   }
 }
+
+const failed = (error: string): TrafficAnswer => ({ done: 0, seconds: [], timed: false, error });
