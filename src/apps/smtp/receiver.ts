@@ -1,6 +1,7 @@
 /**
  * The receiving side: what a server answers to MAIL, RCPT and the final dot, and what it keeps of a transaction that broke off.
- * The server on the wire is an adapter (src/io/smtp-listener.ts); it hands over each command and the unstuffed octets.
+ * The server on the wire is an adapter (src/io/smtp-listener.ts); it hands over each command and the unstuffed octets, of DATA
+ * as of BDAT (RFC 3030). A message whose last chunk ends inside a line gets its CRLF here: onward it may have to go by DATA.
  *
  * RFC 5321 sections 4.1.1, 6.3 and 7; RFC 1845: the transaction table. A transaction that was accepted before is answered 355
  * with the message's full length, its data is swallowed, and the final dot gets the 250 that was lost: no duplicate.
@@ -54,6 +55,7 @@ const NAME_SYNTAX = /^(?:[\p{L}\p{N}_.-]+|\[(?:IPv6:)?[0-9A-F:.]+\])$/iu;
 /** A relay that has sent nothing for this long, in the middle of a message, is gone. */
 const SILENT_SECONDS = 5;
 const STRANGER = '~';
+const CRLF = Uint8Array.of(13, 10);
 const TRANSACTION_SYNTAX = /^<[!-~]{1,78}>$/;
 
 export class Receiver {
@@ -115,12 +117,17 @@ export class Receiver {
       return refuse(452, '4.3.1', `the disk is full: ${Math.max(0, free - limits.reserveOctets)} octets would fit now`);
     const key = this.#key(client, parameters.transaction);
     if (key === 'invalid') return refuse(501, '5.5.4', 'TRANSID is not as RFC 1845 says');
-    if (key !== undefined) await this.#active.get(key)?.lost('taken over by a new connection');
+    if (key !== undefined)
+      // Again, for another connection may have been as quick.
+      for (let active = this.#active.get(key); active !== undefined; active = this.#active.get(key))
+        await active.lost('taken over by a new connection');
 
     const before = key === undefined ? undefined : this.#accepted.get(key);
     const partial = key === undefined ? undefined : this.#partial.get(key);
     const id = before?.id ?? partial?.id ?? this.#ports.newId();
-    const offset = before?.octets ?? partial?.octets ?? 0;
+    // Of a message that came without its last CRLF we have more octets than the client, who takes no offset beyond its own.
+    const offset =
+      before === undefined ? (partial?.octets ?? 0) : Math.min(before.octets, parameters.size ?? before.octets);
     const transaction = new Transaction(this.#ports, this, {
       client,
       parameters,
@@ -197,10 +204,14 @@ export class Transaction {
   readonly #recipients = new Map<string, Recipient>();
   readonly #scanner: MessageScanner;
   #spool: Spool | undefined;
+  #offset: number;
+  #chunks = 0;
   #fault: Fault | undefined;
   #over = false;
   #checkpointed: WallTime;
   #work: Promise<void> = Promise.resolve();
+  /** Once it is over: when its octets are kept, dropped or a message. */
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(ports: ReceiverPorts, receiver: Receiver, start: TransactionStart) {
     this.#ports = ports;
@@ -209,6 +220,7 @@ export class Transaction {
     this.key = start.key;
     this.#scanner = new MessageScanner(ports.limits.headerOctets);
     this.#checkpointed = ports.now();
+    this.#offset = start.offset;
     for (const recipient of start.recipients) this.#recipients.set(recipient.address, recipient);
   }
 
@@ -236,6 +248,29 @@ export class Transaction {
     return ownReply(250, '2.1.5', 'recipient ok');
   }
 
+  /**
+   * A chunk of so many octets comes (RFC 3030 section 2), to be handed to `write`. A message that comes in one chunk comes whole: then its
+   * sender did not wait for our 355, and what an earlier try left is of no use to it.
+   */
+  async chunk(octets: number, last: boolean): Promise<void> {
+    await this.#work;
+    const { duplicate, parameters } = this.#start;
+    if (this.#over || duplicate || this.#fault !== undefined) return;
+    if (this.#chunks++ === 0 && this.#offset > 0 && last && octets === parameters.size) {
+      this.#offset = 0;
+      await this.#drop();
+    }
+    const before = this.#spool === undefined ? this.#offset : this.#scanner.octets;
+    if (before + octets > this.#ports.limits.messageOctets) await this.#failTooLarge();
+  }
+
+  /** The reply to a chunk that is not the last one: what is wrong with the message is told now. */
+  async chunkEnd(octets: number): Promise<Reply> {
+    await this.#work;
+    if (this.#over) return ownReply(421, '4.4.2', 'this transaction was taken over by another connection');
+    return this.#fault?.reply ?? ownReply(250, '2.0.0', `${octets} octets received`);
+  }
+
   /** Message octets, unstuffed. Faults are kept until the dot; the rest of the message is read and thrown away. */
   write(octets: Uint8Array): Promise<void> {
     if (this.key !== undefined) this.#receiver.heard();
@@ -245,16 +280,15 @@ export class Transaction {
 
   async #take(octets: Uint8Array): Promise<void> {
     if (this.#over || this.#start.duplicate || this.#fault !== undefined) return;
+    await this.#append(octets);
+  }
+
+  async #append(octets: Uint8Array): Promise<void> {
     const { limits } = this.#ports;
     try {
       await this.#open();
       this.#scanner.write(octets);
-      if (this.#scanner.octets > limits.messageOctets)
-        return await this.#fail(
-          552,
-          '5.3.4',
-          `the message is too large; up to ${limits.messageOctets} octets would fit`,
-        );
+      if (this.#scanner.octets > limits.messageOctets) return await this.#failTooLarge();
       if (this.#scanner.headerTooLong)
         return await this.#fail(552, '5.3.4', `the header section has over ${limits.headerOctets} octets`);
       if (this.#scanner.hasBareBefore)
@@ -277,7 +311,8 @@ export class Transaction {
   async #open(): Promise<void> {
     if (this.#spool !== undefined) return;
     const { store, limits } = this.#ports;
-    const { id, offset } = this.#start;
+    const { id } = this.#start;
+    const offset = this.#offset;
     this.#spool = await store.spool(id, this.#note(), offset > 0 ? offset : undefined);
     if (offset === 0) return;
     // Resumed: look at the header section again, and at no more.
@@ -293,6 +328,11 @@ export class Transaction {
 
   #note(): PartialNote | undefined {
     return this.key === undefined ? undefined : { transaction: this.key, recipients: this.recipients };
+  }
+
+  #failTooLarge(): Promise<void> {
+    const { messageOctets } = this.#ports.limits;
+    return this.#fail(552, '5.3.4', `the message is too large; up to ${messageOctets} octets would fit`);
   }
 
   async #fail(code: number, status: string, text: string): Promise<void> {
@@ -325,12 +365,18 @@ export class Transaction {
   async end(): Promise<Reply> {
     await this.#work;
     if (this.#over) return ownReply(421, '4.4.2', 'this transaction was taken over by another connection');
+    return await this.#settle(this.#conclude());
+  }
+
+  /** A new connection that takes the transaction over waits for this: what it is told depends on how this one ended. */
+  #settle<T>(work: Promise<T>): Promise<T> {
     this.#over = true;
-    try {
-      return await this.#conclude();
-    } finally {
-      this.#receiver.ended(this);
-    }
+    const settled = work.finally(() => this.#receiver.ended(this));
+    this.#settled = settled.then(
+      () => {},
+      () => {},
+    );
+    return settled;
   }
 
   async #conclude(): Promise<Reply> {
@@ -354,6 +400,7 @@ export class Transaction {
       await this.#fail(554, '5.4.6', `the message loops: it has ${receivedCount(header)} Received fields`);
     else if (this.key !== undefined && parameters.size !== undefined && parameters.size !== scanner.octets)
       await this.#fail(451, '4.3.0', `${scanner.octets} octets came of ${parameters.size} announced; send it again`);
+    else if (!scanner.endsWithLine) await this.#append(CRLF);
     const fault = this.#fault as Fault | undefined;
     if (fault !== undefined) return fault.reply;
 
@@ -434,22 +481,21 @@ export class Transaction {
 
   /** Drops what an earlier, interrupted try left, so that the next begins anew. */
   async forgetOctets(): Promise<void> {
-    this.#over = true;
-    await this.#work;
-    await this.#drop();
-    this.#receiver.ended(this);
+    await this.#settle(this.#work.then(() => this.#drop()));
   }
 
-  /** The connection is gone before the dot (or RSET came): what came of a transaction of RFC 1845 is kept. */
-  async lost(why: string): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+  /** The connection is gone before the end (or RSET came): what came of a transaction of RFC 1845 is kept. */
+  lost(why: string): Promise<void> {
+    return this.#over ? this.#settled : this.#settle(this.#keep(why));
+  }
+
+  async #keep(why: string): Promise<void> {
     await this.#work;
     const { log, now } = this.#ports;
     try {
       const octets = this.#scanner.lineStart;
       if (this.key !== undefined && this.#fault === undefined && !this.#start.duplicate) {
-        const had = this.#spool === undefined ? this.#start.offset : octets;
+        const had = this.#spool === undefined ? this.#offset : octets;
         if (this.#spool !== undefined) await this.#spool.checkpoint(octets);
         await this.#spool?.close();
         if (had > 0) {
@@ -462,7 +508,6 @@ export class Transaction {
       log(`event=store-failed id=${this.id} error=${String(error)}`);
     } finally {
       this.#spool = undefined;
-      this.#receiver.ended(this);
     }
   }
 }

@@ -34,4 +34,5 @@ it('answers MAIL, RCPT and DATA of one group in one piece (RFC 2920 section 3.2)
   await until(/^221 .*\r\n$/m);
   expect(pieces.join('')).toMatch(/^250 .*\r\n221 /);
   socket.destroy();
+  await relay.until(() => relay!.mail.relay.queue.size === 0);
 });
