@@ -102,7 +102,7 @@ describe('a relay alone, with a contact plan from a file', () => {
     for (const line of list()) {
       expect(Date.parse(line.nextContact!.begin)).toBe(begin);
       expect(Date.parse(line.predicted!.expected)).toBeGreaterThan(begin);
-      expect(line.reason).toMatch(/no contact with craft for|connecting|being sent|sent next/);
+      expect(line.reason).toMatch(/no contact with craft for|connecting|being sent|sent, its reply/);
     }
     const held = idOf('held');
     expect(mailq('hold', held).status).toBe(0);

@@ -1,11 +1,14 @@
 /**
  * The sending side of SMTP as a machine: octets of replies in; command and message octets, and requests for the message's
  * octets, out. RFC 5321 (client), 1870 SIZE, 2920 PIPELINING, 3207 STARTTLS, 3461 DSN, 4954 AUTH PLAIN, 6152 8BITMIME,
- * 6531 SMTPUTF8, 6710 MT-PRIORITY and RFC 1845 CHECKPOINT. Not: BDAT, BINARYMIME, other SASL mechanisms, LMTP.
+ * 6531 SMTPUTF8, 6710 MT-PRIORITY, 3030 CHUNKING and RFC 1845 CHECKPOINT. Not: BINARYMIME, other SASL mechanisms, LMTP.
  *
  * With PIPELINING a message costs one round trip: MAIL, RCPT and DATA leave in one group, and the next message's group right
  * behind the final dot (RFC 2920 section 3.1). With CHECKPOINT the reply to MAIL may be 355 and an offset; the recipients are
  * sent all the same, so that they can be pipelined, and a server that answers them 503 there has them already.
+ *
+ * With CHUNKING a small message that is sent for the first time costs none: its octets follow its envelope in one chunk, and the next
+ * message follows them. Should the peer have some of it all the same (355), it takes the whole anew; what it has accepted, it swallows.
  */
 import { DotStuffer } from './dot-stuffer.ts';
 import type { Recipient } from './envelope.ts';
@@ -66,9 +69,18 @@ interface Transfer {
   sent: boolean;
   /** 354 came although no recipient was accepted: only the dot is sent (RFC 2920 section 3.1). */
   empty: boolean;
+  /** Its octets follow its envelope at once (RFC 3030). */
+  readonly chunked: boolean;
 }
 
 const CHUNK_OCTETS = 32768;
+/**
+ * What is sent without asking first is wasted when the recipients are refused, or when the peer had some of it already, which a relay that was
+ * killed does not know. Of a larger message a round trip is little.
+ */
+const LARGEST_CHUNKED_OCTETS = 24_576;
+/** Messages whose final reply has not come. */
+const MOST_UNANSWERED = 16;
 const encoder = new TextEncoder();
 
 export class SmtpClient {
@@ -83,11 +95,12 @@ export class SmtpClient {
   #closed = false;
   #quitting = false;
   #secure = false;
-  /** The transfer whose octets are being sent, and the one whose envelope went out behind it. */
+  /** The transfer whose octets are being sent. */
   #sending: Transfer | undefined;
   #stuffer = new DotStuffer();
+  /** Transfers of this session whose final reply is not in. */
   #open = 0;
-  /** How many transfers of this session have been begun whose final reply is not in: at most two. */
+  /** Of those, how many have all their octets sent. */
   #dotsAwaited = 0;
 
   constructor(settings: ClientSettings) {
@@ -101,7 +114,7 @@ export class SmtpClient {
   get wantsMessage(): boolean {
     if (!this.#ready || this.#closed || this.#quitting) return false;
     if (this.#open === 0) return true;
-    return this.#pipelining && this.#open === 1 && this.#dotsAwaited === 1 && this.#sending === undefined;
+    return this.#pipelining && this.#open === this.#dotsAwaited && this.#open < MOST_UNANSWERED;
   }
   get busy(): boolean {
     return this.#open > 0;
@@ -261,6 +274,11 @@ export class SmtpClient {
       resumed: false,
       sent: false,
       empty: false,
+      chunked:
+        message.fresh === true &&
+        message.octets <= LARGEST_CHUNKED_OCTETS &&
+        this.#pipelining &&
+        this.#extensions.has('CHUNKING'),
     };
     const refusal = this.#extensions.refusalOf(message);
     if (refusal !== undefined) {
@@ -272,7 +290,14 @@ export class SmtpClient {
     this.#command(this.#extensions.mail(message), { kind: 'mail', transfer });
     for (const recipient of message.recipients)
       this.#command(this.#extensions.rcpt(recipient), { kind: 'rcpt', transfer, recipient });
-    this.#command('DATA', { kind: 'data', transfer });
+    if (!transfer.chunked) {
+      this.#command('DATA', { kind: 'data', transfer });
+      return;
+    }
+    this.#command(`BDAT ${message.octets} LAST`, { kind: 'dot', transfer });
+    this.#flush();
+    this.#sending = transfer;
+    this.#wantBody(transfer);
   }
 
   #handleTransferReply(expectation: Extract<Expectation, { transfer: Transfer }>, reply: Reply): void {
@@ -280,7 +305,8 @@ export class SmtpClient {
     switch (expectation.kind) {
       case 'mail':
         transfer.mail = reply;
-        if (reply.code === 355) {
+        if (reply.code === 355 && transfer.chunked) transfer.resumed = true;
+        else if (reply.code === 355) {
           const offset = Number(/^\s*(\d{1,15})\b/.exec(reply.text)?.[1] ?? Number.NaN);
           if (!(offset <= transfer.message.octets)) {
             this.#abort(`offset beyond the message: ${formatReply(reply)}`);
@@ -301,6 +327,10 @@ export class SmtpClient {
         else this.#finish(transfer, reply);
         break;
       case 'dot':
+        if (!transfer.sent) {
+          this.#abort(`reply before the end of the message: ${formatReply(reply)}`);
+          return;
+        }
         this.#dotsAwaited--;
         this.#finish(transfer, reply);
         break;
@@ -340,7 +370,7 @@ export class SmtpClient {
       return;
     }
     transfer.offset += octets.length;
-    this.#transmits.push({ kind: 'octets', octets: this.#stuffer.stuff(octets) });
+    this.#transmits.push({ kind: 'octets', octets: transfer.chunked ? octets : this.#stuffer.stuff(octets) });
     this.#wantBody(transfer);
   }
 
@@ -348,8 +378,13 @@ export class SmtpClient {
     this.#sending = undefined;
     transfer.sent = true;
     this.#dotsAwaited++;
-    this.#expected.push({ kind: 'dot', transfer });
-    this.#transmits.push({ kind: 'octets', octets: encoder.encode(this.#stuffer.atLineStart ? '.\r\n' : '\r\n.\r\n') });
+    if (!transfer.chunked) {
+      this.#expected.push({ kind: 'dot', transfer });
+      this.#transmits.push({
+        kind: 'octets',
+        octets: encoder.encode(this.#stuffer.atLineStart ? '.\r\n' : '\r\n.\r\n'),
+      });
+    }
     if (!transfer.empty) this.#events.push({ kind: 'bodySent', message: transfer.message });
   }
 

@@ -13,6 +13,8 @@ export interface OutgoingMessage {
   readonly octets: number;
   /** `<id@domain>` of RFC 1845; unique to this copy of the message toward this next hop. */
   readonly transaction: string;
+  /** As far as is known, the next hop has nothing of it: no earlier try. */
+  readonly fresh?: boolean;
 }
 
 export class ServerExtensions {

@@ -7,7 +7,7 @@
  * of its class, if the peer keeps its octets (CHECKPOINT) and more than a few seconds of it are left.
  */
 import type { WallTime } from '../../core/index.ts';
-import { type HopPorts, Session, type SessionOwner } from './hop-session.ts';
+import { type HopPorts, type InFlight, Session, type SessionOwner } from './hop-session.ts';
 import { LinkEstimator } from './link-estimator.ts';
 import type { Route } from './policy.ts';
 import type { Contact } from './ports.ts';
@@ -104,8 +104,8 @@ export class HopLink implements SessionOwner {
     return this.#trouble === undefined ? undefined : { why: this.#trouble, again: this.#nextDial };
   }
 
-  /** What the connection has in hand, the running message first. */
-  inFlight(now: WallTime): { id: string; octetsLeft: number; secondsSpent: number }[] {
+  /** What the connection has in hand, the running message last. */
+  inFlight(now: WallTime): InFlight[] {
     return this.#session?.inFlight(now) ?? [];
   }
 
@@ -258,7 +258,7 @@ export class HopLink implements SessionOwner {
     const running = session.sending?.message.envelope;
     if (running !== undefined && session.checkpoint) {
       const rival = this.#next(window, now);
-      const [flight] = session.inFlight(now);
+      const flight = session.inFlight(now).at(-1);
       if (rival !== undefined && this.givesWay(running.priority, flight!, rival)) {
         this.#ports.log(`event=preempted hop=${this.name} id=${running.id} by=${rival.id}`);
         session.abort(`${rival.id} goes first`);

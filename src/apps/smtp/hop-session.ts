@@ -78,6 +78,15 @@ interface Flight {
   path: Path;
 }
 
+/** How far a message is. */
+export interface InFlight {
+  readonly id: string;
+  readonly octetsLeft: number;
+  readonly secondsSpent: number;
+  /** Only its octets, if any, and the final reply are still to come. */
+  readonly envelopeSent: boolean;
+}
+
 /** One connection and what is in flight on it. */
 export class Session implements Dialed {
   readonly #link: SessionOwner;
@@ -133,9 +142,9 @@ export class Session implements Dialed {
   get busy(): boolean {
     return this.#client.busy;
   }
-  /** The message whose octets are on their way, if any. */
+  /** The message whose octets were the last to be sent, or are being sent. Those before it wait for their replies. */
   get sending(): Flight | undefined {
-    return this.#flying[0];
+    return this.#flying.at(-1);
   }
 
   /** When the session counts as dead. RFC 5321 section 4.5.3.2 allows ten minutes; a peer with CHECKPOINT loses nothing sooner. */
@@ -151,7 +160,7 @@ export class Session implements Dialed {
     );
   }
 
-  inFlight(now: WallTime): { id: string; octetsLeft: number; secondsSpent: number }[] {
+  inFlight(now: WallTime): InFlight[] {
     return this.#flying.map(({ message, offset, begun, handed }) => {
       // At its pace little is under way, and when that will be there is known; else only the time tells.
       const since = handed === undefined ? begun : this.#link.carriedAt;
@@ -159,6 +168,7 @@ export class Session implements Dialed {
         id: message.envelope.id,
         octetsLeft: message.octets - (handed ?? offset),
         secondsSpent: since === undefined ? 0 : Math.max(0, secondsBetween(since, now)),
+        envelopeSent: handed !== undefined,
       };
     });
   }
@@ -188,13 +198,14 @@ export class Session implements Dialed {
   send(id: string, now: WallTime): void {
     const { queue } = this.#ports;
     const envelope = queue.get(id)!;
-    const { generation } = progressOf(envelope, this.#link.name);
+    const { generation, attempts, storedOctets } = progressOf(envelope, this.#link.name);
     const recipients = queue.queuedRecipients(id, this.#link.name);
     const message: OutgoingMessage = {
       envelope,
       recipients,
       octets: wireOctets(envelope),
       transaction: transactionId(id, this.#link.name, generation, this.#ports.name),
+      fresh: attempts === 0 && storedOctets === 0,
     };
     queue.setFlying(this.#link.name, id, true);
     this.#ports.log(

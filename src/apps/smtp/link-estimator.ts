@@ -67,9 +67,9 @@ export class LinkEstimator {
       known('nextSeconds'),
     ];
     return {
-      ...(setupSeconds === undefined ? {} : { setupSeconds }),
-      ...(firstSeconds === undefined ? {} : { firstSeconds }),
-      ...(nextSeconds === undefined ? {} : { nextSeconds }),
+      ...(setupSeconds === undefined ? {} : { setupSeconds: Math.max(0, setupSeconds) }),
+      ...(firstSeconds === undefined ? {} : { firstSeconds: Math.max(0, firstSeconds) }),
+      ...(nextSeconds === undefined ? {} : { nextSeconds: Math.max(0, nextSeconds) }),
     };
   }
 
@@ -90,15 +90,14 @@ export class LinkEstimator {
   }
 
   transfer({ octets, seconds, planRate, path, first }: Transfer): void {
-    if (!(seconds > 0)) return;
-    this.#measured.add(octets, seconds);
-    if (planRate !== undefined) this.#planned[path].add(octets / planRate, seconds);
+    if (!(seconds >= 0)) return;
+    this.#measured.add(octets, seconds, planRate === undefined ? seconds : octets / planRate, first);
+    if (planRate !== undefined) this.#planned[path].add(octets / planRate, seconds, octets / planRate, first);
     const model = this.model;
     const rate = planRate === undefined ? model.octetsPerSecond : planRate * model[path].shareOfPlan;
     const sending = rate === undefined ? 0 : octets / rate;
     // What is left of a long transfer is the error of the rate.
-    if (sending < LONG_SECONDS)
-      this.#remember(path, first ? 'firstSeconds' : 'nextSeconds', Math.max(0, seconds - sending));
+    if (sending < LONG_SECONDS) this.#remember(path, first ? 'firstSeconds' : 'nextSeconds', seconds - sending);
   }
 
   #remember(path: Path, kind: keyof FixedCosts, seconds: number): void {
@@ -156,32 +155,63 @@ const other = (path: Path): Path => (path === 'quiet' ? 'busy' : 'quiet');
 
 const plannedLine = (): CostLine => new CostLine({ slope: 1 / SHARE_OF_PLAN, weight: PRIOR_SECONDS ** 2 });
 
-/** seconds = fixed + slope × size, by weighted least squares. */
+/** A transfer that took far more or less than usual (by this, and this part of it) weighs so much, once enough are known. */
+const STRANGE_SECONDS = 0.5;
+const STRANGE_PART = 0.1;
+const STRANGE_WEIGHT = 0.1;
+const ENOUGH_TRANSFERS = 10;
+
+interface Sums {
+  w: number;
+  x: number;
+  y: number;
+  xx: number;
+  xy: number;
+}
+
+/**
+ * seconds = fixed + slope × size, by weighted least squares; the fixed part is another for a message that travels alone and for one
+ * behind another, the slope is the same.
+ */
 class CostLine {
   readonly #prior: { readonly slope: number; readonly weight: number } | undefined;
-  #sums = { w: 0, x: 0, y: 0, xx: 0, xy: 0 };
+  readonly #groups: [Sums, Sums] = [
+    { w: 0, x: 0, y: 0, xx: 0, xy: 0 },
+    { w: 0, x: 0, y: 0, xx: 0, xy: 0 },
+  ];
+  #count = 0;
 
   /** @param prior a slope to suppose, and its weight in squared sizes. */
   constructor(prior: { readonly slope: number; readonly weight: number } | undefined) {
     this.#prior = prior;
   }
 
-  add(size: number, seconds: number): void {
+  /** @param usual the seconds that so large a message takes: those it took tell of the noise, and must not weigh it. */
+  add(size: number, seconds: number, usual: number, first: boolean): void {
     // A long transfer is uncertain in proportion; a short one by what else is on the line.
-    const weight = 1 / (0.5 + 0.05 * seconds) ** 2;
-    const { w, x, y, xx, xy } = this.#sums;
-    this.#sums = {
-      w: MEMORY * w + weight,
-      x: MEMORY * x + weight * size,
-      y: MEMORY * y + weight * seconds,
-      xx: MEMORY * xx + weight * size * size,
-      xy: MEMORY * xy + weight * size * seconds,
-    };
+    const weight = (this.#isStrange(size, seconds, usual) ? STRANGE_WEIGHT : 1) / (0.5 + 0.05 * usual) ** 2;
+    for (const sums of this.#groups) for (const key of ['w', 'x', 'y', 'xx', 'xy'] as const) sums[key] *= MEMORY;
+    const sums = this.#groups[first ? 0 : 1];
+    sums.w += weight;
+    sums.x += weight * size;
+    sums.y += weight * seconds;
+    sums.xx += weight * size * size;
+    sums.xy += weight * size * seconds;
+  }
+
+  #isStrange(size: number, seconds: number, usual: number): boolean {
+    const known = this.#count++ < ENOUGH_TRANSFERS ? undefined : this.line;
+    if (known === undefined) return false;
+    return Math.abs(seconds - known.slope * size - known.fixed) > STRANGE_SECONDS + STRANGE_PART * usual;
   }
 
   /** Undefined before the first transfer. The fixed part is never negative. */
   get line(): { readonly fixed: number; readonly slope: number } | undefined {
-    const { w, x, y, xx, xy } = this.#sums;
+    const groups = this.#groups.filter(({ w }) => w > 0);
+    const total = (of: (sums: Sums) => number) => groups.reduce((sum, group) => sum + of(group), 0);
+    const w = total((g) => g.w);
+    const x = total((g) => g.x);
+    const y = total((g) => g.y);
     if (w === 0 || x === 0) return undefined;
     const prior = this.#prior ?? {
       slope: Math.max(0, y - w * MESSAGE_SECONDS) / x || y / x,
@@ -189,9 +219,22 @@ class CostLine {
     };
     const slopeThrough = (squares: number, products: number) =>
       (products + prior.weight * prior.slope) / (squares + prior.weight);
-    const slope = slopeThrough(xx - (x * x) / w, xy - (x * y) / w);
-    const fixed = (y - slope * x) / w;
-    const line = fixed >= 0 ? { fixed, slope } : { fixed: 0, slope: slopeThrough(xx, xy) };
+    const slope = slopeThrough(
+      total((g) => g.xx - (g.x * g.x) / g.w),
+      total((g) => g.xy - (g.x * g.y) / g.w),
+    );
+    const last = groups.at(-1)!;
+    const fixed = (last.y - slope * last.x) / last.w;
+    const line =
+      fixed >= 0
+        ? { fixed, slope }
+        : {
+            fixed: 0,
+            slope: slopeThrough(
+              total((g) => g.xx),
+              total((g) => g.xy),
+            ),
+          };
     // Noise among messages of one size can say anything.
     return line.slope > 0 ? line : { fixed: 0, slope: y / x };
   }

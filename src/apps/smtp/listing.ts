@@ -126,7 +126,8 @@ function reasonFor(
   if (envelope.held) return 'held by the operator';
   if (hop === LOCAL_HOP) return 'being delivered here';
   if (link === undefined) return 'not looked at yet';
-  if (queue.isFlying(hop, envelope.id)) return link.sending === envelope.id ? 'being sent now' : 'sent next';
+  if (queue.isFlying(hop, envelope.id))
+    return link.sending === envelope.id ? 'being sent now' : 'sent, its reply is awaited';
   const window = link.window(now);
   if (window.kind === 'closed') {
     const wait = Math.round(secondsBetween(now, window.next.begin));

@@ -105,20 +105,22 @@ function walk(
     if (!(running && connected)) at = wallPlus(at, costs.setupSeconds);
     const foreseen = traffic === 'none' ? undefined : new Foreseen(arrivals, costs.nextSeconds, rate);
     const later: typeof waiting = [];
-    let fixed = costs.firstSeconds;
+    // What the line is not needed for: the final reply's way.
+    const reply = Math.max(0, costs.firstSeconds - costs.nextSeconds);
     for (const entry of waiting) {
       const { candidate } = entry;
       const room = secondsBetween(at, contact.end);
-      const cost = Math.max(fixed + entry.left / rate - (running ? (candidate.secondsSpent ?? 0) : 0), fixed / 4);
+      const { secondsSpent: spent = 0, envelopeSent = false } = running ? candidate : {};
+      const line = (envelopeSent ? 0 : costs.nextSeconds) + entry.left / rate;
+      const cost = Math.max(line + reply - spent, costs.firstSeconds / 4);
       const ahead =
         foreseen?.ahead(candidate, secondsBetween(now, at), {
           whole: secondsBetween(candidate.arrived, wallPlus(at, cost)),
           much: traffic === 'much',
         }) ?? NOTHING;
-      fixed = costs.nextSeconds;
       if (room > 0 && ahead.median + cost <= room) {
         done.set(candidate.id, wallPlus(at, Math.min(ahead.best, room - cost) + cost));
-        at = wallPlus(at, cost);
+        at = wallPlus(at, Math.max(0, line - spent));
       } else {
         if (checkpoint && room > 0 && later.length === 0)
           entry.left = Math.max(0, entry.left - Math.max(0, room - ahead.median) * rate);

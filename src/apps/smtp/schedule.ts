@@ -124,10 +124,12 @@ export interface Candidate {
   readonly priority: number;
   readonly octetsLeft: number;
   readonly arrived: WallTime;
-  /** Being sent already: 0, or next on the same connection: 1. They keep their place whatever comes. */
+  /** Being sent already, in this order. They keep their place whatever comes. */
   readonly rank?: number;
   /** Of its transmission that runs. */
   readonly secondsSpent?: number;
+  /** Only its octets, if any, and the final reply are still to come. */
+  readonly envelopeSent?: boolean;
 }
 
 /** Fits "exactly": it leaves under a twentieth of the contact unused. */
@@ -158,9 +160,12 @@ export function chooseNext<C extends Candidate>(
   return best;
 }
 
+/** Behind every message that is being sent. */
+const UNRANKED = 1000;
+
 /** The order of transmission. */
 export function compare(a: Candidate, b: Candidate): number {
-  if (a.rank !== b.rank) return (a.rank ?? 2) - (b.rank ?? 2);
+  if (a.rank !== b.rank) return (a.rank ?? UNRANKED) - (b.rank ?? UNRANKED);
   if (a.priority !== b.priority) return b.priority - a.priority;
   if (a.octetsLeft !== b.octetsLeft) return a.octetsLeft - b.octetsLeft;
   if (a.arrived !== b.arrived) return a.arrived < b.arrived ? -1 : 1;

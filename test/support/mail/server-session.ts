@@ -10,12 +10,24 @@ export class ServerSession {
   readonly #address: string;
   readonly #send: (text: string) => void;
   #pending = '';
+  #replies = '';
   #client: Client;
   #transaction: Transaction | undefined;
   #inData = false;
+  /** Octets of a chunk that are to come. */
+  #chunk: { octets: number; left: number; last: boolean } | undefined;
   #work: Promise<void> = Promise.resolve();
   #closed = false;
-  extensions = ['PIPELINING', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'DSN', 'SIZE 100000000', 'MT-PRIORITY'];
+  extensions = [
+    'PIPELINING',
+    '8BITMIME',
+    'SMTPUTF8',
+    'ENHANCEDSTATUSCODES',
+    'DSN',
+    'SIZE 100000000',
+    'MT-PRIORITY',
+    'CHUNKING',
+  ];
 
   constructor(receiver: Receiver, address: string, send: (text: string) => void) {
     this.#receiver = receiver;
@@ -26,7 +38,11 @@ export class ServerSession {
   }
 
   received(octets: Uint8Array): void {
-    this.#work = this.#work.then(() => this.#take(new TextDecoder('latin1').decode(octets)));
+    this.#work = this.#work.then(async () => {
+      await this.#take(new TextDecoder('latin1').decode(octets));
+      // Replies to a group travel together, those to MAIL and RCPT with that to their BDAT.
+      if (this.#chunk === undefined) this.#flush();
+    });
   }
 
   async closed(): Promise<void> {
@@ -41,6 +57,8 @@ export class ServerSession {
     for (;;) {
       if (this.#inData) {
         if (!(await this.#data())) return;
+      } else if (this.#chunk !== undefined) {
+        if (!(await this.#chunked())) return;
       } else {
         const end = this.#pending.indexOf('\r\n');
         if (end < 0) return;
@@ -72,13 +90,30 @@ export class ServerSession {
     return true;
   }
 
+  /** True when the chunk was whole. */
+  async #chunked(): Promise<boolean> {
+    const chunk = this.#chunk!;
+    const part = this.#pending.slice(0, chunk.left);
+    this.#pending = this.#pending.slice(part.length);
+    chunk.left -= part.length;
+    if (part !== '') await this.#transaction?.write(latin1(part));
+    if (chunk.left > 0) return false;
+    this.#chunk = undefined;
+    if (this.#transaction === undefined) this.#say('503 5.5.1 no RCPT\r\n');
+    else if (chunk.last) {
+      this.#reply(await this.#transaction.end());
+      this.#transaction = undefined;
+    } else this.#reply(await this.#transaction.chunkEnd(chunk.octets));
+    return true;
+  }
+
   async #command(line: string): Promise<void> {
     const [verb] = line.toUpperCase().split(' ');
     if (verb === 'EHLO') {
       this.#client = { address: this.#address, name: line.slice(5), secure: false };
       const offers = [...this.extensions];
       offers.push('CHECKPOINT');
-      this.#send([`hello`, ...offers].map((t, i, all) => `250${i < all.length - 1 ? '-' : ' '}${t}\r\n`).join(''));
+      this.#say([`hello`, ...offers].map((t, i, all) => `250${i < all.length - 1 ? '-' : ' '}${t}\r\n`).join(''));
     } else if (verb === 'MAIL') {
       const [, address, rest] = /^MAIL FROM:<([^>]*)>(.*)$/i.exec(line) ?? [];
       const get = (key: string) => new RegExp(` ${key}=(\\S+)`, 'i').exec(rest ?? '')?.[1];
@@ -94,21 +129,39 @@ export class ServerSession {
       this.#reply(answer.reply);
     } else if (verb === 'RCPT') {
       const [, address] = /^RCPT TO:<([^>]*)>/i.exec(line) ?? [];
-      if (this.#transaction === undefined) this.#send('503 5.5.1 no MAIL\r\n');
+      if (this.#transaction === undefined) this.#say('503 5.5.1 no MAIL\r\n');
       else this.#reply(this.#transaction.recipient(address ?? '', {}));
     } else if (verb === 'DATA') {
-      if (this.#transaction === undefined || this.#transaction.recipientCount === 0)
-        this.#send('503 5.5.1 no RCPT\r\n');
+      if (this.#transaction === undefined || this.#transaction.recipientCount === 0) this.#say('503 5.5.1 no RCPT\r\n');
       else {
         this.#inData = true;
-        this.#send('354 go on\r\n');
+        this.#say('354 go on\r\n');
       }
-    } else if (verb === 'QUIT') this.#send('221 bye\r\n');
-    else this.#send('250 ok\r\n');
+    } else if (verb === 'BDAT') {
+      const [, size, last] = line.toUpperCase().split(' ');
+      const octets = Number(size);
+      this.#chunk = { octets, left: octets, last: last === 'LAST' };
+      if (this.#transaction?.recipientCount === 0) this.#transaction = undefined;
+      await this.#transaction?.chunk(octets, this.#chunk.last);
+    } else if (verb === 'RSET') {
+      await this.#transaction?.lost('reset');
+      this.#transaction = undefined;
+      this.#say('250 reset\r\n');
+    } else if (verb === 'QUIT') this.#say('221 bye\r\n');
+    else this.#say('250 ok\r\n');
+  }
+
+  #say(text: string): void {
+    this.#replies += text;
+  }
+
+  #flush(): void {
+    if (this.#replies !== '' && !this.#closed) this.#send(this.#replies);
+    this.#replies = '';
   }
 
   #reply(reply: Reply): void {
-    if (!this.#closed) this.#send(`${formatReply(reply)}\r\n`);
+    if (!this.#closed) this.#say(`${formatReply(reply)}\r\n`);
   }
 }
 

@@ -98,6 +98,75 @@ describe('SmtpClient', () => {
     expect(say(client, '250 ok\r\n').events).toMatchObject([{ kind: 'result', replies: [{ reply: { code: 250 } }] }]);
   });
 
+  describe('with CHUNKING (RFC 3030)', () => {
+    const small = (change: Partial<Envelope> = {}) => ({ ...message(change), fresh: true });
+    const chunking = ['PIPELINING', 'CHUNKING', 'CHECKPOINT', 'SIZE 100000'];
+
+    it('sends message after message without waiting for a reply, their octets as they are', () => {
+      const { client } = ready(chunking);
+      for (const id of ['a1', 'a2']) {
+        expect(client.wantsMessage).toBe(true);
+        client.handleInput({ kind: 'message', message: small({ id }) });
+        expect(drain(client, '.2345678\r\n').sent).toBe(
+          'MAIL FROM:<a@x> SIZE=10 TRANSID=<a1.0@x>\r\nRCPT TO:<b@y>\r\nBDAT 10 LAST\r\n.2345678\r\n',
+        );
+      }
+      const first = say(client, '250 ok\r\n250 ok\r\n250 2.6.0 queued\r\n250 ok\r\n').events;
+      expect(first).toMatchObject([
+        { kind: 'result', message: { envelope: { id: 'a1' } }, replies: [{ reply: { code: 250, status: '2.6.0' } }] },
+      ]);
+      const second = say(client, '550 5.1.1 who\r\n503 5.5.1 no valid recipients\r\n').events;
+      expect(second).toMatchObject([
+        { kind: 'result', message: { envelope: { id: 'a2' } }, replies: [{ reply: { code: 550 } }] },
+      ]);
+      expect(client.busy).toBe(false);
+    });
+
+    it('has so many messages unanswered and no more', () => {
+      const { client } = ready(chunking);
+      let sent = 0;
+      for (; client.wantsMessage; sent++) {
+        client.handleInput({ kind: 'message', message: small() });
+        drain(client, '0123456789');
+      }
+      expect(sent).toBe(16);
+      say(client, '250 ok\r\n250 ok\r\n250 ok\r\n');
+      expect(client.wantsMessage).toBe(true);
+    });
+
+    it('has sent the whole when 355 comes, and takes the final reply for it', () => {
+      const { client } = ready(chunking);
+      client.handleInput({ kind: 'message', message: small() });
+      drain(client, '0123456789');
+      const { sent, events } = say(client, '355 4 is the transaction offset\r\n503 has it\r\n250 2.6.0 queued\r\n');
+      expect(sent).toBe('');
+      expect(events).toMatchObject([{ kind: 'result', replies: [{ reply: { code: 250 } }] }]);
+    });
+
+    it('asks first when the peer may have some of it, when it is large, and without PIPELINING', () => {
+      for (const [extensions, asked] of [
+        [chunking, message()],
+        [chunking, small({ octets: 24_577 })],
+      ] as const) {
+        const { client } = ready(extensions);
+        client.handleInput({ kind: 'message', message: asked });
+        expect(drain(client).sent).toMatch(/\r\nDATA\r\n$/);
+        expect(client.wantsMessage).toBe(false);
+      }
+      const { client } = ready(['CHUNKING']);
+      client.handleInput({ kind: 'message', message: small() });
+      expect(drain(client).sent).toBe('MAIL FROM:<a@x>\r\n');
+    });
+
+    it('gives a connection up that replies to a chunk before its end', () => {
+      const { client } = ready(chunking);
+      client.handleInput({ kind: 'message', message: small() });
+      while (client.pollTransmit()?.kind === 'octets');
+      client.handleInput({ kind: 'octets', octets: octets('250 ok\r\n250 ok\r\n250 queued\r\n') });
+      expect(drain(client, '0123456789').sent).toContain('[abort]');
+    });
+  });
+
   it('gives a connection up whose offset lies beyond the message', () => {
     const { client } = ready(['PIPELINING', 'CHECKPOINT']);
     client.handleInput({ kind: 'message', message: message() });
