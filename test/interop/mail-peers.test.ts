@@ -109,6 +109,11 @@ describe.skipIf(!heavy)('mail peers', () => {
         expect(sha256(Buffer.from(encoded, 'base64'))).toBe(sha256(content));
         good(row, '50 MB attachment');
       }
+      if (program !== EXIM) return;
+      // K: by BDAT (RFC 3030), from us and to us.
+      const log = readFileSync(join(folder, 'exim', 'log', 'mainlog'), 'utf8');
+      expect(log).toMatch(/ <= .* K S=/);
+      expect(log).toMatch(/ [=-]> .* K C=/);
     });
 });
 
