@@ -52,6 +52,8 @@ const FAST_OCTETS_PER_SECOND = 10_000;
 const ANSWER_OCTETS = 4 * 67;
 const ANSWER_ROUND_TRIPS = 1.5;
 const BY_AND_BY = 8;
+/** MAIL, RCPT and BDAT in their packet, and a first octet. */
+const ENVELOPE_OCTETS = 300;
 
 /** The peer does not speak TLS as we do; a connection that was lost while it began is another matter. */
 const TLS_FAULT = /^TLS: .*(SSL routines|alert)/;
@@ -231,10 +233,13 @@ export class HopLink implements SessionOwner {
     return window.kind === 'contact' && now >= this.#lastMoment(window.contact);
   }
 
-  #lastMoment({ begin, end }: Contact): WallTime {
+  #lastMoment(contact: Contact): WallTime {
+    const { begin, end } = contact;
     const { setupSeconds, nextSeconds } = this.estimator.model.busy;
+    // Behind another message an envelope costs no wait, but its own time of the line.
+    const message = Math.max(nextSeconds, ENVELOPE_OCTETS / (planRateOf(contact) ?? Infinity));
     // What was learned in a bad contact must not forbid all short ones.
-    const needed = Math.min((this.#session?.ready ? 0 : setupSeconds) + nextSeconds, secondsBetween(begin, end) / 4);
+    const needed = Math.min((this.#session?.ready ? 0 : setupSeconds) + message, secondsBetween(begin, end) / 4);
     return wallPlus(end, -needed);
   }
 
