@@ -2,7 +2,7 @@
 // that are not ours read and write it. One testbed: the spacecraft is handed over every two seconds, and beside it a second one,
 // which is scapy, has a link to dryden all the time.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -253,13 +253,14 @@ describe.skipIf(reason !== undefined)('Mobile IP', () => {
       const file = join(sandbox.directory, `${node}.pcap`);
       const child = inside(node!, ['tshark', '-q', '-i', device!, '-a', 'duration:6', '-w', file]);
       const done = outcome(child);
-      const begun = new Promise((resolve) => {
-        child.stderr!.once('data', resolve);
-        child.once('close', resolve);
+      let over = false;
+      child.once('close', () => {
+        over = true;
       });
-      return { file, begun, done };
+      return { file, begun: () => over || (existsSync(file) && statSync(file).size > 0), done };
     });
-    await Promise.all(captures.map(({ begun }) => begun));
+    // What tshark says first it says half a second before it captures; the file's header is there when it does.
+    while (!captures.every(({ begun }) => begun())) await new Promise((resolve) => setTimeout(resolve, 20));
     const ping = inside('control', ['ping', '-i', '0.2', '-c', '25', '10.9.0.5']);
     // A station that starts again says so by an advertisement, and by nothing else.
     const station = (await apps()).find(({ node }) => node === 'dryden')!;
