@@ -23,4 +23,5 @@ export * from './receiver.ts';
 export * from './relay.ts';
 export * from './reply.ts';
 export * from './schedule.ts';
+export * from './transaction.ts';
 export * from './wall-time.ts';

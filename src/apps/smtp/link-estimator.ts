@@ -186,7 +186,7 @@ class CostLine {
     this.#prior = prior;
   }
 
-  /** @param usual the seconds that so large a message takes: those it took tell of the noise, and must not weigh it. */
+  /** @param usual the seconds that so large a message takes by the plan: those it took tell of the noise, and weigh it only without a plan. */
   add(size: number, seconds: number, usual: number, first: boolean): void {
     // A long transfer is uncertain in proportion; a short one by what else is on the line.
     const weight = (this.#isStrange(size, seconds, usual) ? STRANGE_WEIGHT : 1) / (0.5 + 0.05 * usual) ** 2;
